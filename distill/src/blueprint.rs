@@ -1,0 +1,191 @@
+//! The student before its first step: its shape, and the weights it starts with.
+
+use crate::error::explained;
+use crate::recipe::StudentSection;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use student::bert::{Bert, BertConfig, PRESETS, Preset, ProblemType};
+use student::weights::Weights;
+use student::{Architecture, Arena, checkpoint, import, init};
+
+/// What a student must fit.
+pub struct Purpose {
+    /// V of its tokenizer.
+    pub vocab_size: usize,
+    /// The id that fills up shorter texts.
+    pub pad_token_id: u32,
+    /// The names of the logits.
+    pub labels: Vec<String>,
+    /// Whether it predicts a number.
+    pub regression: bool,
+}
+
+/// A student that is ready to be trained.
+pub struct Blueprint {
+    /// The model.
+    pub bert: Bert,
+    /// The weights it starts with.
+    pub params: Arena,
+    /// How many of its tensors were copied.
+    pub num_copied: usize,
+}
+
+/// The shape of a student of whom nothing is said.
+const DEFAULT_SHAPE: &str = "tinybert-4l-312";
+
+impl Blueprint {
+    /// Builds the student that a recipe asks for.
+    ///
+    /// # Errors
+    /// When the shape is unknown, or weights do not fit it.
+    pub fn build(section: &StudentSection, purpose: &Purpose, seed: u64) -> Result<Self> {
+        let mut config = shape(section, purpose)?;
+        config.labels.clone_from(&purpose.labels);
+        config.pad_token_id = purpose.pad_token_id;
+        config.problem_type = Some(match purpose.regression {
+            true => ProblemType::Regression,
+            false => ProblemType::SingleLabelClassification,
+        });
+        config.architectures = BertConfig::default().architectures;
+        if let Some(rate) = section.dropout {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (rate, rate);
+            config.classifier_dropout = None;
+        }
+        let range = config.initializer_range;
+        let bert = Bert::new(config)?;
+        let mut params = init::random(bert.layout(), range, seed);
+        let source = section.init.clone().or_else(|| with_weights(section.shape.as_deref()));
+        let num_copied = match source {
+            Some(source) => copy(&bert, &mut params, &source, section.init_layers.as_deref())?,
+            None => 0,
+        };
+        Ok(Blueprint { bert, params, num_copied })
+    }
+}
+
+/// Returns the configuration of the asked shape, with a vocabulary that fits the tokenizer.
+fn shape(section: &StudentSection, purpose: &Purpose) -> Result<BertConfig> {
+    let mut config = match (section.shape.as_deref(), &section.init) {
+        (Some(shape), _) => named_shape(shape, purpose)?,
+        (None, Some(init)) => read_config(&config_of(init)?)?,
+        (None, None) => named_shape(DEFAULT_SHAPE, purpose)?,
+    };
+    if section.shape.is_none()
+        && let Some(layers) = &section.init_layers
+    {
+        config.num_hidden_layers = layers.len();
+    }
+    if config.vocab_size < purpose.vocab_size {
+        return Err(explained(
+            format!(
+                "the student has {} word embeddings, but its tokenizer {} words",
+                config.vocab_size, purpose.vocab_size
+            ),
+            "use a shape made for this tokenizer, or give the shape's own with `--set student.tokenizer=DIR`",
+        ));
+    }
+    Ok(config)
+}
+
+fn named_shape(shape: &str, purpose: &Purpose) -> Result<BertConfig> {
+    let path = Path::new(shape);
+    if let Some(preset) = Preset::named(shape) {
+        Ok(preset.config(purpose.vocab_size, purpose.labels.clone()))
+    } else if path.exists() {
+        read_config(&config_of(path)?)
+    } else {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        let hint = match crate::names::nearest(shape, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "the presets are {}; or give a config.json, or a directory with one",
+                names.join(", ")
+            ),
+        };
+        Err(explained(format!("there is no student shape `{shape}`"), hint))
+    }
+}
+
+/// Reads the `config.json` of a BERT, keeping its own vocabulary.
+pub fn read_config(path: &Path) -> Result<BertConfig> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    BertConfig::from_json(&text).with_context(|| format!("`{}` cannot be used for a student", path.display()))
+}
+
+/// Returns the configuration that belongs to a model: beside its weights, or above the folder `onnx`.
+fn config_of(model: &Path) -> Result<PathBuf> {
+    if model.extension().is_some_and(|extension| extension == "json") {
+        return Ok(model.to_owned());
+    }
+    let folder = if model.is_dir() { Some(model) } else { model.parent() };
+    let folders = folder.into_iter().chain(folder.and_then(Path::parent));
+    folders.map(|folder| folder.join("config.json")).find(|path| path.exists()).ok_or_else(|| {
+        explained(
+            format!("there is no `config.json` beside `{}`", model.display()),
+            "name the student's shape with `--student`",
+        )
+    })
+}
+
+/// Returns the shape's directory when it holds weights.
+fn with_weights(shape: Option<&str>) -> Option<PathBuf> {
+    let folder = Path::new(shape?);
+    find_weights(folder).map(|_| folder.to_owned())
+}
+
+/// Returns the file with the weights of a model: safetensors where there is one, else the ONNX graph.
+fn find_weights(model: &Path) -> Option<PathBuf> {
+    if model.is_file() {
+        return model.extension().is_some_and(|extension| extension != "json").then(|| model.to_owned());
+    }
+    let names = ["model.safetensors", "onnx/model.onnx", "model.onnx"];
+    names.into_iter().map(|name| model.join(name)).find(|path| path.is_file())
+}
+
+/// Reads the weights of a model, from safetensors or out of an ONNX graph.
+///
+/// # Errors
+/// When there are none, or they cannot be read.
+pub fn read_weights(model: &Path) -> Result<Weights> {
+    let path = find_weights(model).ok_or_else(|| {
+        explained(
+            format!("there are no weights in `{}`", model.display()),
+            "give a directory with `model.safetensors` or `model.onnx`, or one of these files",
+        )
+    })?;
+    let is_onnx = path.extension().is_some_and(|extension| extension == "onnx");
+    Ok(if is_onnx { import::onnx::read(&path)? } else { checkpoint::read_weights(&path)? })
+}
+
+/// Copies the weights of `source`; returns how many tensors were copied. The head stays as it is when the source has
+/// none, or one for other classes.
+fn copy(bert: &Bert, params: &mut Arena, source: &Path, layers: Option<&[usize]>) -> Result<usize> {
+    let mut weights = read_weights(source)?;
+    let classifier = bert.layout().entry("classifier.weight").map(|entry| entry.shape.as_slice());
+    if weights.get("classifier.weight").map(|tensor| tensor.shape.as_slice()) != classifier {
+        weights.remove("classifier.weight");
+        weights.remove("classifier.bias");
+    }
+    let (has, wants) = (weights.num_layers(), bert.config().num_hidden_layers);
+    if layers.is_none() && has != wants {
+        let spread: Vec<String> =
+            (1..=wants).map(|i| (i * has / wants).saturating_sub(1).to_string()).collect();
+        return Err(explained(
+            format!("`{}` has {has} layers, but the student {wants}", source.display()),
+            format!("choose which to copy, e.g. evenly with `--init-layers {}`", spread.join(",")),
+        ));
+    }
+    let loaded = weights.load(bert.layout(), params, layers)?;
+    let missing: Vec<&String> = loaded
+        .missing
+        .iter()
+        .filter(|name| !name.contains("pooler") && !name.starts_with("classifier"))
+        .collect();
+    if let Some(first) = missing.first() {
+        return Err(explained(
+            format!("`{}` lacks {} tensors of the student, e.g. `{first}`", source.display(), missing.len()),
+            "choose which of its layers to copy with `--init-layers`, one for each layer of the student",
+        ));
+    }
+    Ok(loaded.loaded.len())
+}

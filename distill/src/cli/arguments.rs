@@ -1,0 +1,247 @@
+//! The flags of each command, as the user reads them.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// What to read of a data file
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Use what is known of a data set: text, regression, sst2, cola, mrpc, qqp, mnli, snli, qnli, rte, wnli, stsb,
+    /// agnews, banking77, sms-spam, subj [default: text]
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// Read the file as tsv, csv or jsonl, whatever it is called
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Take the text from this column; `#3` for the third [default: found by its usual names]
+    #[arg(long, value_name = "COLUMN")]
+    pub text: Option<String>,
+    /// Take the second text of a pair from this column
+    #[arg(long, value_name = "COLUMN")]
+    pub text_pair: Option<String>,
+    /// Take the label from this column
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Name the classes, in the order of the teacher's logits
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub labels: Option<Vec<String>>,
+    /// Cut texts after this many tokens [default: that of the task, 128 for most]
+    #[arg(long, value_name = "TOKENS")]
+    pub max_length: Option<usize>,
+}
+
+/// How to train
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Training")]
+pub struct TrainingArgs {
+    /// Take settings from a recipe; every run writes one with all settings to its output directory
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Change any setting of the recipe
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// See each example this often [default: 3]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Make this many updates, whatever the epochs
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Put this many examples in a batch [default: 32]
+    #[arg(long, value_name = "N", conflicts_with = "batch_tokens")]
+    pub batch_size: Option<usize>,
+    /// Put as many examples in a batch as fit into this many tokens
+    #[arg(long, value_name = "TOKENS")]
+    pub batch_tokens: Option<usize>,
+    /// Reach this learning rate after the warm-up [default: 1e-4 with copied weights, 5e-4 without, 5e-5 to fine-tune]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
+    /// Evaluate after this many updates [default: an eighth of the run]
+    #[arg(long, value_name = "N")]
+    pub eval_every: Option<u64>,
+    /// Stop after this many evaluations without a better result; 0 for never [default: 0]
+    #[arg(long, value_name = "N")]
+    pub patience: Option<u32>,
+    /// Make every random choice from this seed [default: 42]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Replace the files of an earlier run in the output directory
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Continue an interrupted run, to the same bytes
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Arguments of `train`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The student's shape is a preset (bert-tiny, bert-mini, tinybert-4l-312, minilm-l6-384, bert-small, \
+minilm-l12-384, bert-medium, tinybert-6l-768, bert-base), a config.json, or a directory with one. \
+Labels are optional: without them the student learns from the teacher alone.")]
+pub struct TrainArgs {
+    /// Learn from this model: a directory with config.json, tokenizer.json and an ONNX file
+    #[arg(long, value_name = "DIR")]
+    pub teacher: Option<PathBuf>,
+    /// Train on this file: TSV, CSV or JSON lines, gzipped or not
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Evaluate on this file [default: a twentieth of the training file is held out]
+    #[arg(long, value_name = "FILE")]
+    pub eval: Option<PathBuf>,
+    /// Train a model of this shape [default: tinybert-4l-312, or that of `--init`]
+    #[arg(long, value_name = "SHAPE")]
+    pub student: Option<String>,
+    /// Start with the weights of this model: a directory, model.safetensors or an ONNX file
+    #[arg(long, value_name = "MODEL")]
+    pub init: Option<PathBuf>,
+    /// Copy these of its layers, counted from 0
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "init")]
+    pub init_layers: Option<Vec<usize>>,
+    /// Write the student to this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Keep the teacher's logits in this file [default: labels.safetensors in the output directory]
+    #[arg(long, value_name = "FILE")]
+    pub cache: Option<PathBuf>,
+    /// Soften both distributions by this temperature [default: 2]
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f64>,
+    /// Weigh the teacher with this and the labels with the rest [default: 0.9]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub alpha: Option<f64>,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+    /// How to train
+    #[command(flatten)]
+    pub training: TrainingArgs,
+}
+
+/// Arguments of `finetune`
+#[derive(Clone, Debug, Args)]
+pub struct FinetuneArgs {
+    /// Start with this encoder: a directory with config.json, tokenizer.json and model.safetensors or an ONNX file
+    #[arg(long, value_name = "DIR")]
+    pub base: Option<PathBuf>,
+    /// Train on this file
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Evaluate on this file [default: a twentieth of the training file is held out]
+    #[arg(long, value_name = "FILE")]
+    pub eval: Option<PathBuf>,
+    /// Write the model to this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+    /// How to train
+    #[command(flatten)]
+    pub training: TrainingArgs,
+}
+
+/// Arguments of `label`
+#[derive(Clone, Debug, Args)]
+pub struct LabelArgs {
+    /// Ask this model
+    #[arg(long, value_name = "DIR")]
+    pub teacher: PathBuf,
+    /// About the texts of this file
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Keep its logits in this file; what is in it already is not asked again
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Do one part of the work, e.g. 2/8; a run without it then gathers the parts
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+}
+
+/// Arguments of `export`
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// The directory that `train` or `finetune` wrote
+    #[arg(long, value_name = "DIR")]
+    pub student: PathBuf,
+    /// Write to this directory
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Verify on the texts of this file [default: a few built-in sentences]
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Replace the files in the output directory
+    #[arg(long)]
+    pub overwrite: bool,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+}
+
+/// Arguments of `eval`
+#[derive(Clone, Debug, Args)]
+pub struct EvalArgs {
+    /// Measure this model: a directory, or an ONNX file beside its config.json and tokenizer.json
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// On the texts of this file
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+}
+
+/// Arguments of `compare`
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// Compare with this model
+    #[arg(long, value_name = "MODEL")]
+    pub teacher: PathBuf,
+    /// Compare this model; may be given several times
+    #[arg(long, value_name = "MODEL", required = true)]
+    pub student: Vec<PathBuf>,
+    /// On the texts of this file
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Write the report to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What to read
+    #[command(flatten)]
+    pub columns: DataArgs,
+}
+
+/// Arguments of `predict`
+#[derive(Clone, Debug, Args)]
+pub struct PredictArgs {
+    /// Ask this model
+    #[arg(long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Texts; one a line from standard input when there is none, with a tab before the second text of a pair
+    pub texts: Vec<String>,
+    /// Cut texts after this many tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+}
+
+/// Arguments of `inspect`
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A directory or an ONNX file
+    pub model: PathBuf,
+}
+
+/// Arguments of `demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Write to this directory
+    #[arg(long, value_name = "DIR", default_value = "distill-demo")]
+    pub out: PathBuf,
+    /// Replace the files of an earlier demo
+    #[arg(long)]
+    pub overwrite: bool,
+}

@@ -1,0 +1,73 @@
+//! The command line: parsed here, and acted on elsewhere.
+
+mod arguments;
+mod overlay;
+
+pub use arguments::{
+    CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs, LabelArgs, PredictArgs,
+    TrainArgs, TrainingArgs,
+};
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Distil a BERT teacher in ONNX into a small, fast, verified ONNX student
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings of every command
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  distill demo
+  distill train --teacher bert/ --data train.tsv --eval dev.tsv --out student/
+  distill compare --teacher bert/ --student student/ --data test.tsv
+  echo 'a delightful film' | distill predict --model student/";
+
+/// Settings of every command
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Use this many threads; 0 for all cores. Changes no result
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Use this ONNX Runtime library instead of searching for one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// What to do
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Distil a student: label, train, export, verify, compare
+    Train(TrainArgs),
+    /// Ask the teacher about every text once and keep its logits
+    Label(LabelArgs),
+    /// Write a trained student as a directory that other tools load
+    Export(ExportArgs),
+    /// Measure an ONNX classifier on labelled text
+    Eval(EvalArgs),
+    /// Set a teacher beside its students: quality, size, speed
+    Compare(CompareArgs),
+    /// Train an encoder on labels alone, to make a teacher
+    Finetune(FinetuneArgs),
+    /// Classify texts, from the command line or one a line from standard input; prints JSON lines
+    Predict(PredictArgs),
+    /// Show what is in a model: inputs, outputs, layers, parameters, labels, size
+    Inspect(InspectArgs),
+    /// Show which ONNX Runtime is found where, and what the machine can do
+    Doctor,
+    /// Show it all on a fresh machine: fetch a small encoder and film reviews, make a teacher, distil it, compare
+    Demo(DemoArgs),
+}

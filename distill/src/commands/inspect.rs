@@ -1,0 +1,103 @@
+//! `distill inspect`: what is in a model.
+
+use super::Opener;
+use super::compare::file_bytes;
+use crate::cli::{Common, InspectArgs};
+use crate::console::Console;
+use crate::names::list;
+use crate::report::{aligned, count};
+use anyhow::Result;
+use serde_json::json;
+use student::import::onnx::{Summary, summary};
+use teacher::{Teacher, TensorInfo};
+
+/// Shows a model.
+///
+/// # Errors
+/// When it cannot be opened as a classifier.
+pub fn run(args: &InspectArgs, common: &Common, console: &Console) -> Result<()> {
+    let model = Opener { common, console }.open(&args.model)?;
+    let facts = summary(model.path())?;
+    if console.json {
+        console.hand_out(as_json(&model, &facts)?);
+    } else {
+        console.hand_out(as_table(&model, &facts));
+    }
+    Ok(())
+}
+
+fn inputs(model: &Teacher) -> Vec<&TensorInfo> {
+    let signature = model.signature();
+    let required = [&signature.input_ids, &signature.attention_mask];
+    required.into_iter().chain(&signature.token_type_ids).chain(&signature.position_ids).collect()
+}
+
+fn as_table(model: &Teacher, facts: &Summary) -> String {
+    let config = model.config();
+    let mut rows = vec![vec!["file".to_owned(), model.path().display().to_string()]];
+    let mut row = |title: &str, text: String| rows.push(vec![title.to_owned(), text]);
+    row("size", format!("{:.1} MB", file_bytes(model.path(), facts) as f64 / 1e6));
+    row("parameters", format!("{} ({})", count(facts.num_parameters()), types(facts)));
+    row("opset", opsets(facts));
+    row("producer", facts.producer.clone());
+    row("nodes", facts.num_nodes().to_string());
+    for input in inputs(model) {
+        row("input", input.to_string());
+    }
+    row("output", model.signature().logits.to_string());
+    if let Some(layers) = facts.num_layers.or(config.num_hidden_layers) {
+        let width = config.hidden_size.map_or_else(String::new, |width| format!(" x {width}"));
+        row("layers", format!("{layers}{width}"));
+    }
+    if let Some(family) = &config.model_type {
+        row("family", family.clone());
+    }
+    if !config.id2label.is_empty() {
+        row("labels", list(config.id2label.iter().map(String::as_str)));
+    }
+    for (name, value) in model.metadata().iter().filter(|(name, _)| name.as_str() != "recipe") {
+        row(name, value.clone());
+    }
+    rows.iter().map(|row| aligned_left(row)).collect::<Vec<_>>().join("\n")
+}
+
+/// Sets a title and a text in two columns, both to the left.
+fn aligned_left(row: &[String]) -> String {
+    aligned(&[vec![format!("{:<14}", row[0]), row[1].clone()]])
+}
+
+fn as_json(model: &Teacher, facts: &Summary) -> Result<String> {
+    let config = model.config();
+    let names = |tensors: Vec<&TensorInfo>| tensors.iter().map(ToString::to_string).collect::<Vec<_>>();
+    Ok(serde_json::to_string_pretty(&json!({
+        "file": model.path(),
+        "sha256": model.fingerprint()?,
+        "file_bytes": file_bytes(model.path(), facts),
+        "parameters": facts.num_parameters(),
+        "opset": opsets(facts),
+        "producer": facts.producer,
+        "nodes": facts.num_nodes(),
+        "operators": facts.operators,
+        "inputs": names(inputs(model)),
+        "outputs": names(vec![&model.signature().logits]),
+        "layers": facts.num_layers.or(config.num_hidden_layers),
+        "hidden_size": config.hidden_size,
+        "family": config.model_type,
+        "labels": config.id2label,
+        "metadata": model.metadata(),
+    }))?)
+}
+
+fn opsets(facts: &Summary) -> String {
+    let named = |(domain, version): (&String, &i64)| format!("{domain} {version}");
+    facts.opsets.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+fn types(facts: &Summary) -> String {
+    facts
+        .stored
+        .iter()
+        .map(|(name, stored)| format!("{} {name}", count(stored.numbers)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

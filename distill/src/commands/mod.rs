@@ -1,0 +1,108 @@
+//! The subcommands: each one straight line from its arguments to its files.
+
+mod compare;
+mod demo;
+mod doctor;
+mod eval;
+mod export;
+mod finetune;
+mod inspect;
+mod label;
+mod predict;
+mod run;
+mod train;
+
+use crate::bundle;
+use crate::cli::{Cli, Command, Common};
+use crate::console::Console;
+use crate::corpus::Corpus;
+use crate::recipe::TeacherSection;
+use crate::tokens::Tokenizer;
+use anyhow::Result;
+use std::path::Path;
+use teacher::{Names, Options, Teacher};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When the work fails.
+pub fn run(cli: &Cli) -> Result<()> {
+    let console = Console::new(cli.common.quiet, cli.common.json);
+    let common = &cli.common;
+    match &cli.command {
+        Command::Train(args) => train::run(args, common, &console),
+        Command::Label(args) => label::run(args, common, &console),
+        Command::Export(args) => export::run(args, common, &console),
+        Command::Eval(args) => eval::run(args, common, &console),
+        Command::Compare(args) => compare::run(args, common, &console),
+        Command::Finetune(args) => finetune::run(args, common, &console),
+        Command::Predict(args) => predict::run(args, common, &console),
+        Command::Inspect(args) => inspect::run(args, common, &console),
+        Command::Doctor => doctor::run(common, &console),
+        Command::Demo(args) => demo::run(args, common, &console),
+    }
+}
+
+/// Opens ONNX models for the commands: all in the same way.
+struct Opener<'a> {
+    common: &'a Common,
+    console: &'a Console,
+}
+
+impl Opener<'_> {
+    /// Returns how models are opened: a worker on each thread, and a word when ONNX Runtime has to be fetched.
+    fn options<'a>(&self, notify: &'a dyn Fn(&str)) -> Options<'a> {
+        Options {
+            workers: self.threads(),
+            onnx_runtime: self.common.onnxruntime.clone(),
+            notify,
+            ..Options::default()
+        }
+    }
+
+    /// Returns the threads to use; 0 for all cores.
+    fn threads(&self) -> usize {
+        self.common.threads.unwrap_or(0)
+    }
+
+    /// Opens a model as it is.
+    fn open(&self, model: &Path) -> Result<Teacher> {
+        let console = *self.console;
+        Ok(Teacher::open(model, &self.options(&move |line| console.say(line)))?)
+    }
+
+    /// Opens the teacher of a recipe.
+    fn teacher(&self, section: &TeacherSection, model: &Path) -> Result<Teacher> {
+        let console = *self.console;
+        let notify = move |line: &str| console.say(line);
+        let names = Names {
+            input_ids: section.input_ids.clone(),
+            attention_mask: section.attention_mask.clone(),
+            token_type_ids: section.token_type_ids.clone(),
+            logits: section.logits.clone(),
+            ..Names::default()
+        };
+        let options = Options { names, batch_tokens: section.batch_tokens, ..self.options(&notify) };
+        Ok(Teacher::open(model, &options)?)
+    }
+
+    /// Opens the tokenizer that belongs to a model, and makes sure that it does.
+    fn tokenizer(&self, model: &Teacher, folder: &Path, max_length: usize) -> Result<Tokenizer> {
+        let tokenizer = bundle::tokenizer(folder, max_length)?;
+        if let Some(vocab_size) = model.config().vocab_size {
+            tokenizer.check_vocabulary(vocab_size, &folder.display().to_string())?;
+        }
+        Ok(tokenizer)
+    }
+}
+
+/// Says in a few words how many examples there are, and how many of them have labels.
+fn describe(corpus: &Corpus) -> String {
+    let (all, labelled) = (corpus.len(), corpus.num_labelled());
+    let labels = match labelled {
+        0 => "no labels".to_owned(),
+        count if count == all => "all labelled".to_owned(),
+        count => format!("{count} labelled"),
+    };
+    format!("{all} examples, {labels}")
+}

@@ -1,0 +1,208 @@
+//! What `train` and `finetune` have in common: from a student with its examples to a verified directory.
+
+use crate::blueprint::Blueprint;
+use crate::bundle::{self, Verification};
+use crate::console::Console;
+use crate::corpus::Subject;
+use crate::data::fingerprint;
+use crate::log::RunLog;
+use crate::measure::Scorer;
+use crate::objective::Objective;
+use crate::recipe::Recipe;
+use crate::report::count;
+use crate::run_folder::RunFolder;
+use crate::trainer::{CheckpointFolder, Event, Examples, Outcome, Trainer, course};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use student::bert::Bert;
+use student::engine::{CpuEngine, Engine};
+use teacher::Options;
+
+/// The file that tells that a run wrote a folder, and lets it be continued.
+pub const RECIPE: &str = "recipe.toml";
+
+/// A run that is ready to start.
+pub struct Run<'a> {
+    /// Where everything is written.
+    pub folder: &'a RunFolder,
+    /// Every setting, resolved.
+    pub recipe: &'a Recipe,
+    /// What is predicted.
+    pub subject: &'a Subject,
+    /// What the student is trained on.
+    pub train: &'a Examples,
+    /// What it is evaluated on.
+    pub eval: &'a Examples,
+    /// The directory with the student's tokenizer.
+    pub tokenizer: &'a Path,
+    /// The fingerprints of what the run is made from, by name.
+    pub sources: BTreeMap<String, String>,
+    /// What is said meanwhile.
+    pub console: &'a Console,
+}
+
+/// A run that came to its end.
+pub struct Finished {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The name of the score that the student was chosen by.
+    pub score_name: String,
+    /// How the exported graph compares with the student.
+    pub verification: Verification,
+    /// The seconds of training.
+    pub seconds: f64,
+}
+
+impl Finished {
+    /// Returns how the student was trained, for a report.
+    pub fn summary(&self) -> serde_json::Value {
+        serde_json::json!({
+            "steps": self.outcome.steps,
+            "kept_step": self.outcome.best.map(|(step, _)| step),
+            "score": self.score_name,
+            "best_score": self.outcome.best.map(|(_, score)| score),
+            "seconds": self.seconds,
+            "verification": self.verification,
+        })
+    }
+}
+
+impl Recipe {
+    /// Decides what was left open, once the data and the student are known.
+    pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
+        self.train.learning_rate.get_or_insert(default_rate);
+        let total = course(&train.encodings.lengths(), &self.train).total_steps();
+        self.train.eval_every.get_or_insert((total / 8).max(1));
+    }
+}
+
+impl Run<'_> {
+    /// Trains the student, writes it down and verifies what was written. Returns nothing when interrupted.
+    ///
+    /// # Errors
+    /// When training diverges, a file cannot be written, or the export differs from the student.
+    pub fn execute(&self, blueprint: Blueprint, options: &Options<'_>) -> Result<Option<Finished>> {
+        bundle::write_text(&self.folder.join(RECIPE), &self.recipe.to_toml())?;
+        let checkpoint = CheckpointFolder::open(&self.folder.join("checkpoint"), self.identity())?;
+        if !self.folder.is_resumed() {
+            checkpoint.clear()?;
+        }
+        let mut engine = bundle::engine(blueprint.bert, blueprint.params, self.recipe.train.threads)?;
+        let start = Instant::now();
+        let (outcome, score_name) = self.train(&mut engine, &checkpoint)?;
+        if outcome.interrupted {
+            self.console.say(format_args!(
+                "stopped after step {}; go on with the same command and `--resume`",
+                outcome.steps
+            ));
+            return Ok(None);
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let metadata = self.metadata(&outcome, &score_name);
+        bundle::write(self.folder.path(), engine.architecture(), engine.params(), self.tokenizer, &metadata)?;
+        let verification = bundle::verify(self.folder.path(), &engine, self.eval, options)?;
+        self.console.say(format_args!(
+            "exported and verified on {} texts: logits differ by at most {:.1e}",
+            verification.examples, verification.max_difference
+        ));
+        Ok(Some(Finished { outcome, score_name, verification, seconds }))
+    }
+
+    fn train(
+        &self,
+        engine: &mut CpuEngine<Bert>,
+        checkpoint: &CheckpointFolder,
+    ) -> Result<(Outcome, String)> {
+        let objective = self.recipe.objective.objective()?;
+        let scorer = Scorer::of(self.subject, self.eval);
+        let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
+        let total = course(&self.train.encodings.lengths(), &self.recipe.train).total_steps();
+        let done = checkpoint.step(engine)?;
+        self.announce(engine, &objective, (done, total));
+        let path = self.folder.join("log.jsonl");
+        let terms = objective.terms().iter().map(|term| term.loss.name()).collect();
+        let mut log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
+        let mut last_checkpoint = Instant::now();
+        let outcome = Trainer {
+            engine,
+            objective: &objective,
+            train: self.train,
+            settings: &self.recipe.train,
+            score: scorer.as_ref().map(|scorer| scorer as &dyn crate::trainer::Score),
+            checkpoint,
+            stop: stop_on_ctrl_c(),
+            is_checkpoint_due: &mut || {
+                let due = last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
+                if due {
+                    last_checkpoint = Instant::now();
+                }
+                due
+            },
+            on_event: &mut |event: Event<'_>| log.record(event),
+        }
+        .run();
+        log.finish();
+        Ok((outcome?, score_name))
+    }
+
+    fn announce(&self, engine: &CpuEngine<Bert>, objective: &Objective, (done, total): (u64, u64)) {
+        let config = engine.architecture().config();
+        let terms: Vec<String> =
+            objective.terms().iter().map(|term| format!("{} {}", term.weight, term.loss.name())).collect();
+        self.console.say(format_args!(
+            "student: {} layers x {}, {} parameters · objective: {} · {} steps{}",
+            config.num_hidden_layers,
+            config.hidden_size,
+            count(engine.layout().num_parameters()),
+            terms.join(" + "),
+            total,
+            if done > 0 { format!(", resumed after {done}") } else { String::new() },
+        ));
+    }
+
+    /// Tells this run from all others: the recipe, and what it is made from.
+    fn identity(&self) -> String {
+        let sources: String = self.sources.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        fingerprint(format!("{}{sources}", self.recipe_without_threads()).as_bytes())
+    }
+
+    /// Returns the recipe as text, without the one setting that changes no result.
+    fn recipe_without_threads(&self) -> String {
+        let mut recipe = self.recipe.clone();
+        recipe.train.threads = 0;
+        recipe.to_toml()
+    }
+
+    /// What the exported graph says about where it comes from.
+    fn metadata(&self, outcome: &Outcome, score_name: &str) -> BTreeMap<String, String> {
+        let mut metadata: BTreeMap<String, String> =
+            self.sources.iter().map(|(name, value)| (format!("{name}_sha256"), value.clone())).collect();
+        metadata.insert("recipe".into(), self.recipe_without_threads());
+        metadata.insert("labels".into(), self.subject.logit_names().join(","));
+        metadata.insert("steps".into(), outcome.steps.to_string());
+        if let Some((_, score)) = outcome.best {
+            metadata.insert(format!("eval_{score_name}"), format!("{score:.6}"));
+        }
+        metadata
+    }
+}
+
+/// How much work may be lost when the machine goes down.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+/// Set by the first Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Returns a flag that the first Ctrl-C sets; the second ends the process at once.
+fn stop_on_ctrl_c() -> &'static AtomicBool {
+    // It fails when a handler is there already: the one of an earlier run of this process, which sets the same flag.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    &STOP
+}

@@ -1,0 +1,214 @@
+//! Reading examples: a text or two and perhaps a label from each row of a TSV, CSV or JSON-lines file.
+//!
+//! [`read`] finds out the format, the compression, whether there is a header and which columns matter, unless
+//! [`Reading`] says so. Files are hostile until proven otherwise: lines are bounded, and every complaint names the
+//! file and the line. Reading never needs more memory than the rows it returns, plus one line.
+
+mod columns;
+mod delimited;
+mod jsonl;
+mod lines;
+
+use crate::error::explained;
+use crate::names::nearest;
+use anyhow::Result;
+pub use columns::Columns;
+use lines::Lines;
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The longest line, or quoted CSV record, that is read: 10 MB.
+pub const MAX_LINE_BYTES: usize = 10_000_000;
+
+/// One example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The text, or the first of a pair.
+    pub text: String,
+    /// The second text of a pair.
+    pub text_pair: Option<String>,
+    /// The label as it stands in the file; nothing if the field is empty, null or not there.
+    pub label: Option<String>,
+    /// The line on which the row begins, from 1.
+    pub line: usize,
+}
+
+/// All examples of a file, in its order.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Where they were read from.
+    pub path: PathBuf,
+    /// The examples; at least one.
+    pub rows: Vec<Row>,
+    /// SHA-256 of the file's bytes as they lie on disk (compressed, if they are), in hexadecimal.
+    pub fingerprint: String,
+}
+
+impl Dataset {
+    /// Returns the texts in the form that a tokenizer takes.
+    pub fn texts(&self) -> Vec<(&str, Option<&str>)> {
+        self.rows.iter().map(|row| (row.text.as_str(), row.text_pair.as_deref())).collect()
+    }
+
+    /// Returns an error about one row, located as `file:line: message`.
+    pub fn error_at(&self, row: &Row, message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Error {
+        Place { path: &self.path, line: row.line }.error(message, hint)
+    }
+}
+
+/// The formats of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Fields separated by tabs; quotes are literal, as in GLUE.
+    Tsv,
+    /// Fields separated by commas and quoted as in RFC 4180.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Whether the first line names the columns. JSON lines have no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// It does if a column was asked for by name, or if one of its fields is a well-known column name.
+    #[default]
+    Detect,
+    /// It does.
+    Present,
+    /// It is the first example.
+    Absent,
+}
+
+/// What a quotation mark means in a delimited file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quoting {
+    /// Itself.
+    Literal,
+    /// At the start of a field it opens a field in which delimiters and line ends are text (RFC 4180).
+    Rfc4180,
+}
+
+/// How a published data set departs from what a reader would assume. All of it yields to [`Reading`]'s own fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Quirks {
+    /// What a file is that calls itself anything but JSON lines; STS-B's `.csv` files are separated by tabs.
+    pub delimited: Option<Format>,
+    /// Positions from 1 of text, second text and label in files that have no header.
+    pub headerless: Option<(usize, Option<usize>, Option<usize>)>,
+    /// The label that stands for "no label"; SNLI's annotators could not agree on `-`.
+    pub unlabelled: Option<&'static str>,
+}
+
+/// How to read a file. The default finds everything out.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The format; by default the one of the file name, `.gz` removed.
+    pub format: Option<Format>,
+    /// Which columns to take.
+    pub columns: Columns,
+    /// Whether there is a header.
+    pub header: Header,
+    /// What quotes mean; by default nothing in TSV, RFC 4180 in CSV.
+    pub quoting: Option<Quoting>,
+    /// What is known of the data set.
+    pub quirks: Quirks,
+}
+
+impl Reading {
+    /// Whether what stands in a label's place is one.
+    fn is_label(&self, label: &str) -> bool {
+        !label.is_empty() && self.quirks.unlabelled != Some(label)
+    }
+}
+
+/// Reads all rows of a file. Gzip is recognised by its first bytes, whatever the name.
+///
+/// # Errors
+///
+/// A missing, empty or unreadable file; a format that cannot be told; rows, fields or keys that are not there;
+/// bytes that are not UTF-8 text; a line longer than [`MAX_LINE_BYTES`]. All but the first few are `file:line: …`.
+pub fn read(path: &Path, reading: &Reading) -> Result<Dataset> {
+    let format = format_of(path, reading)?;
+    let mut lines = Lines::open(path)?;
+    let rows = match format {
+        Format::Tsv => {
+            delimited::read(&mut lines, b'\t', reading.quoting.unwrap_or(Quoting::Literal), reading)?
+        }
+        Format::Csv => {
+            delimited::read(&mut lines, b',', reading.quoting.unwrap_or(Quoting::Rfc4180), reading)?
+        }
+        Format::Jsonl => jsonl::read(&mut lines, reading)?,
+    };
+    Ok(Dataset { path: path.to_owned(), rows, fingerprint: lines.fingerprint() })
+}
+
+/// Returns the SHA-256 of some bytes in hexadecimal.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+fn format_of(path: &Path, reading: &Reading) -> Result<Format> {
+    if let Some(format) = reading.format {
+        return Ok(format);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let by_name = match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "tsv" | "txt" => Some(Format::Tsv),
+        "csv" => Some(Format::Csv),
+        "jsonl" | "ndjson" | "json" => return Ok(Format::Jsonl),
+        _ => None,
+    };
+    reading.quirks.delimited.or(by_name).ok_or_else(|| {
+        explained(
+            format!("cannot tell the format of `{}` from its name", path.display()),
+            "say what it is with `--format tsv`, `--format csv` or `--format jsonl`",
+        )
+    })
+}
+
+/// A line of a file, for messages.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    path: &'a Path,
+    line: usize,
+}
+
+impl Place<'_> {
+    fn error(&self, message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Error {
+        explained(format!("{}:{}: {message}", self.path.display(), self.line), hint)
+    }
+}
+
+/// Says that a file cannot be opened or read, and what lies beside it.
+fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return explained(
+            format!("cannot read `{}`: {error}", path.display()),
+            "check that it is a file, and that you may read it",
+        );
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside: Vec<String> = std::fs::read_dir(folder)
+        .map(|entries| {
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        })
+        .unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hint = match nearest(&name, beside.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{}`?", folder.join(near).display()),
+        None => "check the path; it is relative to the folder you are in".to_owned(),
+    };
+    explained(format!("there is no file `{}`", path.display()), hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The distillation pipeline: text and a teacher in, a verified student out.
+//!
+//! ```text
+//! data ──▶ corpus ──▶ tokens ──▶ soft_labels ──▶ trainer ──▶ bundle ──▶ report
+//!         (task)                  (labels)      (objective)  (verify)  (measure)
+//! ```
+//!
+//! Each of the [`commands`] is one straight line through these modules; [`cli`] parses, [`recipe`] resolves, and only
+//! [`console`] talks. This crate alone knows both the `teacher`, an ONNX graph that answers, and the `student`, a model
+//! that learns.
+
+pub mod asking;
+pub mod batches;
+pub mod blueprint;
+pub mod bundle;
+pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod corpus;
+pub mod data;
+pub mod error;
+pub mod labels;
+pub mod log;
+pub mod measure;
+pub mod metrics;
+pub mod names;
+pub mod objective;
+pub mod recipe;
+pub mod report;
+pub mod run_folder;
+pub mod soft_labels;
+pub mod task;
+pub mod tokens;
+pub mod trainer;

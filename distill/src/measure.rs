@@ -1,0 +1,207 @@
+//! How good a model is: the figures of its task, how it is chosen during training, how close it is to its teacher.
+
+use crate::corpus::Subject;
+use crate::metrics;
+use crate::task::{Gold, LabelSet, Metric};
+use crate::trainer::{self, Examples, Score};
+use ndarray::{ArrayView1, ArrayView2};
+use serde_json::{Map, Value, json};
+use student::engine::Engine;
+
+/// Judges a student during training: by the first figure of its task, or by its agreement with the teacher where there
+/// are no labels.
+pub struct Scorer<'a> {
+    subject: &'a Subject,
+    examples: &'a Examples,
+    name: String,
+}
+
+impl<'a> Scorer<'a> {
+    /// Returns a judge, or nothing when there is nothing to judge by.
+    pub fn of(subject: &'a Subject, examples: &'a Examples) -> Option<Self> {
+        let labelled = examples.gold.iter().any(|gold| *gold != Gold::Missing);
+        let name = match (labelled, &examples.soft) {
+            (true, _) => figure_names(subject)[0].to_owned(),
+            (false, Some(_)) => "agreement".to_owned(),
+            (false, None) => return None,
+        };
+        (!examples.is_empty()).then_some(Scorer { subject, examples, name })
+    }
+
+    /// Returns what the score is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Score for Scorer<'_> {
+    fn score(&self, engine: &dyn Engine) -> f64 {
+        let logits = trainer::logits(engine, self.examples);
+        let figure = match (self.name.as_str(), &self.examples.soft) {
+            ("agreement", Some(soft)) => agreement(self.subject, soft.view(), logits.view()),
+            (name, _) => {
+                figures(self.subject, logits.view(), &self.examples.gold).get(name).and_then(Value::as_f64)
+            }
+        };
+        // A figure that is not defined, such as a correlation of equal numbers, is worse than any that is.
+        figure.filter(|figure| figure.is_finite()).unwrap_or(-1.0)
+    }
+}
+
+/// Returns the figures of the task on the labelled examples, the one to select by first; empty without labels.
+///
+/// `logits`: [B, C]; `gold`: `[B]`.
+pub fn figures(subject: &Subject, logits: ArrayView2<'_, f32>, gold: &[Gold]) -> Map<String, Value> {
+    let values: Vec<Option<f64>> = if subject.is_regression() {
+        let pairs = logits.column(0).into_iter().zip(gold);
+        let (said, gold): (Vec<f64>, Vec<f64>) = pairs
+            .filter_map(|(said, gold)| match gold {
+                Gold::Value(value) => Some((f64::from(*said), f64::from(*value))),
+                _ => None,
+            })
+            .unzip();
+        if gold.is_empty() {
+            return Map::new();
+        }
+        vec![metrics::pearson(&said, &gold), metrics::spearman(&said, &gold)]
+    } else {
+        let (said, gold): (Vec<usize>, Vec<usize>) = classes(logits)
+            .into_iter()
+            .zip(gold)
+            .filter_map(|(said, gold)| match gold {
+                Gold::Class(class) => Some((said, *class)),
+                _ => None,
+            })
+            .unzip();
+        if gold.is_empty() {
+            return Map::new();
+        }
+        classification(subject, &said, &gold, logits.ncols())
+    };
+    figure_names(subject).iter().zip(values).map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+}
+
+/// Returns how close a model is to its teacher: the share of equal classes; of a regression, Pearson's correlation.
+///
+/// `teacher`, `student`: [B, C].
+pub fn agreement(
+    subject: &Subject,
+    teacher: ArrayView2<'_, f32>,
+    student: ArrayView2<'_, f32>,
+) -> Option<f64> {
+    if subject.is_regression() {
+        let values =
+            |logits: ArrayView2<'_, f32>| logits.column(0).iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        metrics::pearson(&values(student), &values(teacher))
+    } else {
+        metrics::accuracy(&classes(student), &classes(teacher))
+    }
+}
+
+/// Returns the mean divergence from the teacher in nats, at temperature 1; nothing for a regression.
+///
+/// `teacher`, `student`: [B, C].
+pub fn mean_kl(subject: &Subject, teacher: ArrayView2<'_, f32>, student: ArrayView2<'_, f32>) -> Option<f64> {
+    if subject.is_regression() { None } else { metrics::mean_kl(teacher, student) }
+}
+
+/// Returns the likeliest class of each row.  `logits`: [B, C].
+pub fn classes(logits: ArrayView2<'_, f32>) -> Vec<usize> {
+    let likeliest = |row: ArrayView1<'_, f32>| {
+        (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best })
+    };
+    logits.rows().into_iter().map(likeliest).collect()
+}
+
+/// Returns the probabilities of the classes of one text.  `logits`: `[C]`.
+pub fn probabilities(logits: ArrayView1<'_, f32>) -> Vec<f64> {
+    let log_probs =
+        crate::objective::log_softmax(logits.mapv(f64::from).insert_axis(ndarray::Axis(0)).view(), 1.0);
+    log_probs.iter().map(|x| x.exp()).collect()
+}
+
+/// Returns which logit of a model with the classes `own` is which class of `labels`; nothing when the order is the same.
+///
+/// # Errors
+/// What is wrong, when they are not the same classes.
+pub fn class_order(own: &[String], labels: &LabelSet) -> Result<Option<Vec<usize>>, String> {
+    if own == labels.names() {
+        return Ok(None);
+    }
+    if own.len() != labels.len() {
+        return Err(format!("{} are not {}", own.len(), labels.len()));
+    }
+    let unnamed = LabelSet::new(own.to_vec()).is_ok_and(|own| own.is_meaningless());
+    if unnamed || labels.is_meaningless() {
+        return Ok(None);
+    }
+    let place =
+        |name: &String| own.iter().position(|other| other == name).ok_or(format!("`{name}` is missing"));
+    labels.names().iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+/// Returns the median; sorts the numbers.
+pub fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    match numbers.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => numbers[count / 2],
+        count => (numbers[count / 2 - 1] + numbers[count / 2]) / 2.0,
+    }
+}
+
+fn figure_names(subject: &Subject) -> [&'static str; 2] {
+    match subject.task.metric {
+        Metric::Accuracy => ["accuracy", "macro_f1"],
+        Metric::F1(_) => ["f1", "accuracy"],
+        Metric::Matthews => ["matthews", "accuracy"],
+        Metric::Correlation => ["pearson", "spearman"],
+    }
+}
+
+fn classification(subject: &Subject, said: &[usize], gold: &[usize], num_classes: usize) -> Vec<Option<f64>> {
+    let accuracy = metrics::accuracy(said, gold);
+    match subject.task.metric {
+        Metric::Accuracy | Metric::Correlation => vec![accuracy, metrics::macro_f1(said, gold, num_classes)],
+        Metric::Matthews => vec![metrics::matthews(said, gold, num_classes), accuracy],
+        Metric::F1(positive) => {
+            let class = subject.labels.as_ref().and_then(|labels| labels.position(positive));
+            vec![class.and_then(|class| metrics::f1(said, gold, class)), accuracy]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::arr2;
+
+    #[test]
+    fn the_first_of_equal_logits_is_the_class() {
+        assert_eq!(classes(arr2(&[[0.0, 1.0, 1.0], [2.0, 1.0, 0.0]]).view()), [1, 0]);
+    }
+
+    #[test]
+    fn classes_in_another_order_are_found_by_name() {
+        let labels = LabelSet::new(["no", "yes", "maybe"]).unwrap();
+        let own = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(class_order(&own(&["no", "yes", "maybe"]), &labels), Ok(None));
+        assert_eq!(class_order(&own(&["maybe", "no", "yes"]), &labels), Ok(Some(vec![1, 2, 0])));
+        assert_eq!(class_order(&own(&["LABEL_0", "LABEL_1", "LABEL_2"]), &labels), Ok(None));
+        assert!(class_order(&own(&["no", "yes"]), &labels).is_err());
+        assert!(class_order(&own(&["no", "yes", "never"]), &labels).unwrap_err().contains("`maybe`"));
+    }
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&mut []).is_nan());
+    }
+
+    #[test]
+    fn probabilities_sum_to_one() {
+        let probs = probabilities(arr2(&[[1000.0, 1000.0, -1000.0]]).row(0));
+        assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-12 && (probs[0] - 0.5).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,206 @@
+//! Every setting of a run, in one file that can be written, read, changed and run again.
+//!
+//! Defaults are laid under the recipe file, `--set section.key=value` over it, and flags over both. A setting that is
+//! `None` is not decided yet; [`crate::commands`] decides it from the data and the model, and writes the resolved recipe
+//! beside the result.
+
+mod sections;
+
+pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
+
+use crate::error::explained;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Every setting of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The teacher, and how it is asked.
+    pub teacher: TeacherSection,
+    /// The text, and what to read of it.
+    pub data: DataSection,
+    /// The model that is trained.
+    pub student: StudentSection,
+    /// What it is trained for.
+    pub objective: ObjectiveSection,
+    /// How it is trained.
+    pub train: TrainSection,
+}
+
+impl Recipe {
+    /// Reads a recipe file, or the defaults when there is none, and lays `--set section.key=value` over it.
+    ///
+    /// # Errors
+    /// When the file is no TOML, or a setting is unknown or of the wrong type.
+    pub fn load(file: Option<&Path>, settings: &[String]) -> Result<Recipe> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the recipe `{}`", path.display()))?,
+        };
+        let whole = |text: &str| toml::from_str::<Recipe>(text);
+        let mut recipe = whole(&text).map_err(|error| {
+            let path = file.unwrap_or(Path::new("recipe")).display();
+            explained(format!("`{path}` is not a valid recipe: {}", error.to_string().trim_end()), COMPARE)
+        })?;
+        let mut table: toml::Table = text.parse().expect("the text has just been read as a recipe");
+        for setting in settings {
+            set(&mut table, setting)?;
+            recipe = table.clone().try_into().map_err(|error: toml::de::Error| {
+                explained(format!("`--set {setting}`: {}", error.message()), COMPARE)
+            })?;
+        }
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Writes the recipe as text that [`Recipe::load`] reads.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe holds only strings, numbers and paths")
+    }
+
+    /// Refuses settings that no run could use.
+    ///
+    /// # Errors
+    /// When a number lies outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let train = &self.train;
+        let refuse = |key: &str, value: String, range: &str| {
+            Err(explained(format!("`{key}` is `{value}`"), format!("it must be {range}")))
+        };
+        for (key, value) in [
+            ("teacher.batch_tokens", self.teacher.batch_tokens),
+            ("train.batch_size", train.batch_size),
+            ("train.accumulate", train.accumulate),
+            ("train.batch_tokens", train.batch_tokens.unwrap_or(1)),
+            ("train.epochs", train.epochs as usize),
+            ("train.max_steps", train.max_steps.map_or(1, |steps| steps.min(1 << 40) as usize)),
+            ("train.eval_every", train.eval_every.map_or(1, |steps| steps.min(1 << 40) as usize)),
+        ] {
+            if value == 0 {
+                return refuse(key, value.to_string(), "at least 1");
+            }
+        }
+        let learning_rate = train.learning_rate.unwrap_or(1.0);
+        for (key, value, low, high, range) in [
+            ("train.learning_rate", learning_rate, f64::MIN_POSITIVE, 1e3, "above 0"),
+            ("train.warmup", train.warmup, 0.0, 1.0, "a share between 0 and 1"),
+            ("train.weight_decay", train.weight_decay, 0.0, 1e3, "at least 0"),
+            ("train.max_grad_norm", train.max_grad_norm, 0.0, f64::MAX, "at least 0"),
+            ("train.beta1", train.beta1, 0.0, 1.0 - 1e-9, "at least 0 and below 1"),
+            ("train.beta2", train.beta2, 0.0, 1.0 - 1e-9, "at least 0 and below 1"),
+            ("train.epsilon", train.epsilon, f64::MIN_POSITIVE, 1.0, "above 0"),
+            ("data.holdout", self.data.holdout, 0.0, 0.5, "a share between 0 and 0.5"),
+        ] {
+            if !(low..=high).contains(&value) {
+                return refuse(key, value.to_string(), range);
+            }
+        }
+        if let Some(length) = self.data.max_length.filter(|&length| length < 4) {
+            return refuse("data.max_length", length.to_string(), "at least 4");
+        }
+        Ok(())
+    }
+}
+
+/// Lays `section.key=value` over a table. The value is TOML, or a string when it is no TOML.
+fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
+    let parts =
+        setting.split_once('=').and_then(|(name, value)| Some((name.trim().split_once('.')?, value.trim())));
+    let Some(((section, key), value)) = parts else {
+        let hint = "write `--set section.key=value`, e.g. `--set objective.temperature=4`";
+        return Err(explained(format!("`--set {setting}` is not a setting"), hint));
+    };
+    let value = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+    if let toml::Value::Table(section) = section {
+        section.insert(key.to_owned(), value);
+    }
+    Ok(())
+}
+
+const COMPARE: &str = "compare with the `recipe.toml` of an earlier run, which holds every setting";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::hint_of;
+
+    fn load(text: &str, settings: &[&str]) -> Result<Recipe> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        std::fs::write(&path, text).unwrap();
+        Recipe::load(Some(&path), &settings.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_written_recipe_reads_back_as_itself() {
+        let mut recipe = Recipe::default();
+        recipe.data.labels = Some(vec!["a b".into(), "\"".into()]);
+        recipe.student.init_layers = Some(vec![1, 3]);
+        recipe.objective.resolve(true, true, false).unwrap();
+        assert_eq!(load(&recipe.to_toml(), &[]).unwrap(), recipe);
+    }
+
+    #[test]
+    fn settings_lie_over_the_file_and_the_file_over_the_defaults() {
+        let file = "[train]\nseed = 7\nepochs = 9\n";
+        let settings =
+            ["train.epochs=2", "data.task=sst2", "student.init_layers=[0, 2]", "data.text=#1 String"];
+        let recipe = load(file, &settings).unwrap();
+        assert_eq!((recipe.train.seed, recipe.train.epochs, recipe.train.batch_size), (7, 2, 32));
+        assert_eq!((recipe.data.task.as_str(), recipe.data.text.as_deref()), ("sst2", Some("#1 String")));
+        assert_eq!(recipe.student.init_layers, Some(vec![0, 2]));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_recipe_is_named() {
+        for (text, settings, expected) in [
+            ("[train]\nepoch = 3", &[][..], "unknown field `epoch`, expected one of"),
+            ("[train]\nepochs = \"many\"", &[], "epochs = \"many\""),
+            ("[train", &[], "line 1"),
+            ("", &["train.epoch=3"], "`--set train.epoch=3`: unknown field `epoch`"),
+            ("", &["training.epochs=3"], "unknown field `training`"),
+            ("", &["epochs=3"], "`--set epochs=3` is not a setting"),
+            ("", &["train.epochs=0"], "`train.epochs` is `0`"),
+            ("", &["train.learning_rate=-1"], "`train.learning_rate` is `-1`"),
+            ("", &["train.learning_rate=nan"], "`train.learning_rate` is `NaN`"),
+            ("", &["train.warmup=2"], "`train.warmup` is `2`"),
+            ("", &["data.max_length=2"], "`data.max_length` is `2`"),
+        ] {
+            let error = load(text, settings).unwrap_err();
+            assert!(error.to_string().contains(expected), "{text} {settings:?}: {error}");
+            assert!(hint_of(&error).is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_objective_left_open_follows_what_the_data_supplies() {
+        for (teacher, labels, regression, expected) in [
+            (true, true, false, [0.9, 0.1, 0.0, 0.0]),
+            (true, false, false, [1.0, 0.0, 0.0, 0.0]),
+            (false, true, false, [0.0, 1.0, 0.0, 0.0]),
+            (true, true, true, [0.0, 0.0, 0.9, 0.1]),
+            (false, true, true, [0.0, 0.0, 0.0, 1.0]),
+        ] {
+            let mut section = ObjectiveSection::default();
+            section.resolve(teacher, labels, regression).unwrap();
+            let weights = [section.kl, section.cross_entropy, section.logit_mse, section.label_mse];
+            assert_eq!(weights, expected.map(Some), "{teacher} {labels} {regression}");
+        }
+        let mut chosen = ObjectiveSection { logit_mse: Some(1.0), ..ObjectiveSection::default() };
+        chosen.resolve(true, true, false).unwrap();
+        assert_eq!((chosen.kl, chosen.logit_mse), (Some(0.0), Some(1.0)));
+        let mut shared = ObjectiveSection { alpha: Some(0.5), ..ObjectiveSection::default() };
+        shared.resolve(true, true, true).unwrap();
+        assert_eq!((shared.alpha, shared.logit_mse, shared.label_mse), (None, Some(0.5), Some(0.5)));
+        let mut both = ObjectiveSection { alpha: Some(0.5), kl: Some(1.0), ..ObjectiveSection::default() };
+        assert!(both.resolve(true, true, false).is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! The sections of a recipe, their settings and their defaults.
+
+use crate::error::explained;
+use crate::objective::{Loss, Objective, Term};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The teacher, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TeacherSection {
+    /// The directory or ONNX file.
+    pub path: Option<PathBuf>,
+    /// Where its logits are kept; `labels.safetensors` in the output directory when not given.
+    pub cache: Option<PathBuf>,
+    /// The padded tokens of one batch.
+    pub batch_tokens: usize,
+    /// The name of its input for token ids, when it is an unusual one.
+    pub input_ids: Option<String>,
+    /// The name of its input for the mask.
+    pub attention_mask: Option<String>,
+    /// The name of its input for segments.
+    pub token_type_ids: Option<String>,
+    /// The name of its output.
+    pub logits: Option<String>,
+}
+
+/// The text, and what to read of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSection {
+    /// The file to train on.
+    pub train: Option<PathBuf>,
+    /// The file to evaluate on; part of the training file when not given.
+    pub eval: Option<PathBuf>,
+    /// The share of the training file that is held out when there is no file to evaluate on.
+    pub holdout: f64,
+    /// The preset that says how the file looks and how it is measured.
+    pub task: String,
+    /// The format, when the file name does not tell.
+    pub format: Option<String>,
+    /// The column with the text.
+    pub text: Option<String>,
+    /// The column with the second text.
+    pub text_pair: Option<String>,
+    /// The column with the label.
+    pub label: Option<String>,
+    /// The names of the classes, in the order of the teacher's logits.
+    pub labels: Option<Vec<String>>,
+    /// The tokens at which texts are cut.
+    pub max_length: Option<usize>,
+}
+
+/// The model that is trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudentSection {
+    /// A preset, a `config.json`, or a directory with one.
+    pub shape: Option<String>,
+    /// A model whose weights the student starts with.
+    pub init: Option<PathBuf>,
+    /// Which of its layers are copied, one for each layer of the student.
+    pub init_layers: Option<Vec<usize>>,
+    /// The directory or file of the student's own tokenizer, when it is not the teacher's.
+    pub tokenizer: Option<PathBuf>,
+    /// The dropout rate of every dropout layer; that of the shape when not given.
+    pub dropout: Option<f64>,
+}
+
+/// What the student is trained for: the weight of each term.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveSection {
+    /// The share of the teacher in an objective whose weights are left open; the gold labels have the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// The weight of the divergence from the teacher.
+    pub kl: Option<f64>,
+    /// The temperature T of that divergence.
+    pub temperature: f64,
+    /// The weight of the likelihood of the gold labels.
+    pub cross_entropy: Option<f64>,
+    /// The weight of the squared distance from the teacher's logits.
+    pub logit_mse: Option<f64>,
+    /// The weight of the squared distance from gold values.
+    pub label_mse: Option<f64>,
+}
+
+/// How the student is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainSection {
+    /// Makes every random choice reproducible.
+    pub seed: u64,
+    /// The threads to use, 0 for all cores; it changes no result.
+    pub threads: usize,
+    /// How often each example is seen.
+    pub epochs: u32,
+    /// The updates to make; decides instead of `epochs` when given.
+    pub max_steps: Option<u64>,
+    /// The examples of a batch.
+    pub batch_size: usize,
+    /// The tokens of a batch; decides instead of `batch_size` when given.
+    pub batch_tokens: Option<usize>,
+    /// The batches that make one update.
+    pub accumulate: usize,
+    /// The highest learning rate.
+    pub learning_rate: Option<f64>,
+    /// The share of the updates over which the learning rate rises.
+    pub warmup: f64,
+    /// The weight decay of matrices.
+    pub weight_decay: f64,
+    /// The norm to which longer gradients are shortened; 0 for no clipping.
+    pub max_grad_norm: f64,
+    /// The memory of Adam's first moment.
+    pub beta1: f64,
+    /// The memory of Adam's second moment.
+    pub beta2: f64,
+    /// The constant in Adam's denominator.
+    pub epsilon: f64,
+    /// The updates between two evaluations; about eight evaluations a run when not given.
+    pub eval_every: Option<u64>,
+    /// The evaluations without a better result after which training stops; 0 for never.
+    pub patience: u32,
+}
+
+impl Default for TeacherSection {
+    fn default() -> Self {
+        TeacherSection {
+            path: None,
+            cache: None,
+            batch_tokens: 512,
+            input_ids: None,
+            attention_mask: None,
+            token_type_ids: None,
+            logits: None,
+        }
+    }
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        DataSection {
+            train: None,
+            eval: None,
+            holdout: 0.05,
+            task: "text".into(),
+            format: None,
+            text: None,
+            text_pair: None,
+            label: None,
+            labels: None,
+            max_length: None,
+        }
+    }
+}
+
+impl Default for ObjectiveSection {
+    fn default() -> Self {
+        ObjectiveSection {
+            alpha: None,
+            kl: None,
+            temperature: 2.0,
+            cross_entropy: None,
+            logit_mse: None,
+            label_mse: None,
+        }
+    }
+}
+
+impl Default for TrainSection {
+    fn default() -> Self {
+        TrainSection {
+            seed: 42,
+            threads: 0,
+            epochs: 3,
+            max_steps: None,
+            batch_size: 32,
+            batch_tokens: None,
+            accumulate: 1,
+            learning_rate: None,
+            warmup: 0.1,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            eval_every: None,
+            patience: 0,
+        }
+    }
+}
+
+impl ObjectiveSection {
+    /// Decides the weights that were left open, once it is known what the data supplies.
+    ///
+    /// A classification is distilled with 0.9 on the teacher and 0.1 on the gold labels, a regression with the same
+    /// shares of squared distances; without labels only the teacher counts, without a teacher only the labels.
+    ///
+    /// # Errors
+    /// When both the share of the teacher and a weight are given: then one of them would do nothing.
+    pub fn resolve(&mut self, has_teacher: bool, has_labels: bool, regression: bool) -> Result<()> {
+        let weights = [self.kl, self.cross_entropy, self.logit_mse, self.label_mse];
+        let undecided = weights.iter().all(Option::is_none);
+        let (soft, hard) = match (self.alpha.take(), has_teacher, has_labels) {
+            (Some(_), ..) if !undecided => {
+                let hint = "give `--alpha`, or the weight of each term with `--set objective.…`";
+                return Err(explained(
+                    "the objective has both a share of the teacher and weights of its own",
+                    hint,
+                ));
+            }
+            (Some(alpha), ..) => (alpha, 1.0 - alpha),
+            (None, true, true) => (0.9, 0.1),
+            (None, true, false) => (1.0, 0.0),
+            (None, false, _) => (0.0, 1.0),
+        };
+        let default = |applies: bool, weight: f64| if undecided && applies { weight } else { 0.0 };
+        self.kl.get_or_insert(default(!regression, soft));
+        self.cross_entropy.get_or_insert(default(!regression, hard));
+        self.logit_mse.get_or_insert(default(regression, soft));
+        self.label_mse.get_or_insert(default(regression, hard));
+        Ok(())
+    }
+
+    /// Returns the objective of the weights.
+    ///
+    /// # Errors
+    /// As [`Objective::new`].
+    pub fn objective(&self) -> Result<Objective> {
+        let term = |weight: Option<f64>, loss| Term { weight: weight.unwrap_or(0.0), loss };
+        Objective::new([
+            term(self.kl, Loss::Kl { temperature: self.temperature }),
+            term(self.cross_entropy, Loss::CrossEntropy),
+            term(self.logit_mse, Loss::LogitMse),
+            term(self.label_mse, Loss::LabelMse),
+        ])
+    }
+}

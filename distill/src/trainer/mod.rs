@@ -1,0 +1,282 @@
+//! The training loop: ask, compare, correct, update.
+//!
+//! The loop knows an engine, an objective and examples; it knows no files but its checkpoint, and no clock. What it does
+//! at update `n` depends on the recipe, the data and `n` alone, so that a run that was interrupted continues to the same
+//! bits.
+
+mod checkpoint;
+mod health;
+
+pub use checkpoint::CheckpointFolder;
+use checkpoint::Progress;
+
+use crate::batches::{BatchSize, Course, Until};
+use crate::error::explained;
+use crate::objective::{Evaluation, Objective, Target, Totals};
+use crate::recipe::TrainSection;
+use crate::task::Gold;
+use crate::tokens::Encodings;
+use anyhow::Result;
+use ndarray::{Array2, Axis};
+use std::sync::atomic::{AtomicBool, Ordering};
+use student::engine::{DropoutKey, Engine};
+use student::optim::{AdamWStep, Schedule};
+use student::{OutputGrads, PackedBatch};
+
+/// Examples as the student sees them.
+pub struct Examples {
+    /// The token ids.
+    pub encodings: Encodings,
+    /// The gold labels, one for each example.
+    pub gold: Vec<Gold>,
+    /// The teacher's logits, [examples, C].
+    pub soft: Option<Array2<f32>>,
+}
+
+/// What the loop reports while it runs.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// An update was made.
+    Step(&'a Step),
+    /// The student was evaluated after `step` updates.
+    Evaluated {
+        /// The updates made.
+        step: u64,
+        /// The figure to select by; higher is better.
+        score: f64,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+}
+
+/// One update.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The updates of the whole run.
+    pub total: u64,
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// The objective and its terms before the update.
+    pub evaluation: Evaluation,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// The tokens that the student read.
+    pub tokens: usize,
+    /// The examples that the student read.
+    pub examples: usize,
+}
+
+/// Judges a student.
+pub trait Score {
+    /// Returns a finite number; higher is better.
+    fn score(&self, engine: &dyn Engine) -> f64;
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The updates made.
+    pub steps: u64,
+    /// The updates after which the student that is kept was evaluated, and its score.
+    pub best: Option<(u64, f64)>,
+    /// Whether the run was interrupted and can be continued.
+    pub interrupted: bool,
+}
+
+/// A run: everything that the loop needs.
+pub struct Trainer<'a> {
+    /// The student.
+    pub engine: &'a mut dyn Engine,
+    /// What it is trained for.
+    pub objective: &'a Objective,
+    /// What it is trained on.
+    pub train: &'a Examples,
+    /// The settings, with nothing left undecided.
+    pub settings: &'a TrainSection,
+    /// How the student is judged; nothing when there is nothing to judge it on.
+    pub score: Option<&'a dyn Score>,
+    /// Where checkpoints are kept.
+    pub checkpoint: &'a CheckpointFolder,
+    /// Set from outside to stop after the present update.
+    pub stop: &'a AtomicBool,
+    /// Says, now and then, that it is time for a checkpoint.
+    pub is_checkpoint_due: &'a mut dyn FnMut() -> bool,
+    /// Told about everything that happens.
+    pub on_event: &'a mut dyn FnMut(Event<'_>) -> Result<()>,
+}
+
+impl Trainer<'_> {
+    /// Trains to the end, or until told to stop. The engine then holds the student that is kept: the best one that was
+    /// evaluated, or the last.
+    ///
+    /// # Errors
+    /// When the loss is not finite or grows without bound, or a checkpoint cannot be written.
+    pub fn run(mut self) -> Result<Outcome> {
+        let lengths = self.train.encodings.lengths();
+        let mut course = course(&lengths, self.settings);
+        let mut progress = self.checkpoint.restore(self.engine)?.unwrap_or_default();
+        let total = course.total_steps();
+        while progress.step < total && !progress.stopped_early {
+            let step = self.update(&mut course, progress.step)?;
+            progress
+                .health
+                .observe(step.evaluation.total)
+                .map_err(|why| self.diverged(&mut course, &step, &why))?;
+            progress.step = step.step;
+            (self.on_event)(Event::Step(&step))?;
+            let interrupted = self.stop.load(Ordering::Relaxed);
+            let evaluate = self.is_evaluation_due(progress.step, total);
+            if evaluate {
+                self.evaluate(&mut progress)?;
+            }
+            if evaluate || interrupted || (self.is_checkpoint_due)() {
+                self.checkpoint.save(self.engine, &progress)?;
+            }
+            if interrupted && progress.step < total {
+                return Ok(Outcome { steps: progress.step, best: progress.best, interrupted: true });
+            }
+        }
+        if progress.best.is_some() {
+            self.checkpoint.restore_best(self.engine)?;
+        }
+        Ok(Outcome { steps: progress.step, best: progress.best, interrupted: false })
+    }
+
+    /// Makes the update with this number, counted from 0.
+    fn update(&mut self, course: &mut Course<'_>, number: u64) -> Result<Step> {
+        let (settings, total) = (self.settings, course.total_steps());
+        let (epoch, batches) = course.step(number);
+        let all: Vec<Gold> = batches.iter().flatten().map(|&i| self.train.gold[i]).collect();
+        let totals = Totals::of(&all);
+        let mut sum = Evaluation { total: 0.0, terms: vec![0.0; self.objective.terms().len()] };
+        let mut tokens = 0;
+        for (i, batch) in batches.iter().enumerate() {
+            let key =
+                DropoutKey { seed: settings.seed, pass: number * settings.accumulate as u64 + i as u64 };
+            let packed = self.train.pack(batch);
+            tokens += packed.num_tokens();
+            let logits = self.engine.forward(&packed, key).logits;
+            let (soft, gold) = self.train.targets(batch);
+            let target = Target { soft: soft.as_ref().map(|soft| soft.view()), gold: &gold };
+            let (evaluation, logits) = self.objective.evaluate(logits.view(), &target, totals);
+            self.engine.backward(OutputGrads { logits })?;
+            sum.total += evaluation.total;
+            sum.terms.iter_mut().zip(&evaluation.terms).for_each(|(sum, term)| *sum += term);
+        }
+        let step = adamw_step(settings, total, number);
+        let grad_norm = self.engine.update(&step);
+        if !grad_norm.is_finite() {
+            sum.total = f64::NAN;
+        }
+        let learning_rate = step.learning_rate;
+        let (epoch, examples) = (epoch + 1, totals.examples);
+        Ok(Step {
+            step: number + 1,
+            total,
+            epoch,
+            evaluation: sum,
+            learning_rate,
+            grad_norm,
+            tokens,
+            examples,
+        })
+    }
+
+    fn is_evaluation_due(&self, step: u64, total: u64) -> bool {
+        step == total || self.settings.eval_every.is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    fn evaluate(&mut self, progress: &mut Progress) -> Result<()> {
+        let Some(judge) = self.score else { return Ok(()) };
+        let score = judge.score(self.engine);
+        let best = progress.best.is_none_or(|(_, best)| score > best);
+        if best {
+            progress.best = Some((progress.step, score));
+            progress.stale = 0;
+            self.checkpoint.save_best(self.engine)?;
+        } else {
+            progress.stale += 1;
+        }
+        progress.stopped_early = self.settings.patience > 0 && progress.stale >= self.settings.patience;
+        (self.on_event)(Event::Evaluated { step: progress.step, score, best })
+    }
+
+    fn diverged(&self, course: &mut Course<'_>, step: &Step, why: &str) -> anyhow::Error {
+        let (_, batches) = course.step(step.step - 1);
+        let mut examples = batches.concat();
+        examples.sort_unstable();
+        let shown: Vec<String> = examples.iter().take(8).map(|i| (i + 1).to_string()).collect();
+        let more = if examples.len() > shown.len() { ", …" } else { "" };
+        explained(
+            format!("training diverged at step {}: {why} (examples {}{more})", step.step, shown.join(", ")),
+            format!(
+                "the last checkpoint is whole; start again with a lower `--lr` than {:e}, or look at these examples",
+                self.settings.learning_rate.unwrap_or(step.learning_rate)
+            ),
+        )
+    }
+}
+
+impl Examples {
+    /// Packs the chosen examples.
+    pub fn pack(&self, examples: &[usize]) -> PackedBatch {
+        PackedBatch::pack(examples.iter().map(|&i| self.encodings.get(i)))
+    }
+
+    /// Returns the number of examples.
+    pub fn len(&self) -> usize {
+        self.gold.len()
+    }
+
+    /// Says whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.gold.is_empty()
+    }
+
+    fn targets(&self, examples: &[usize]) -> (Option<Array2<f32>>, Vec<Gold>) {
+        let soft = self.soft.as_ref().map(|soft| soft.select(Axis(0), examples));
+        (soft, examples.iter().map(|&i| self.gold[i]).collect())
+    }
+}
+
+/// Returns what the student says about every example, [examples, C], without dropout.
+pub fn logits(engine: &dyn Engine, examples: &Examples) -> Array2<f32> {
+    const TOKENS: usize = 4096;
+    let lengths = examples.encodings.lengths();
+    let mut rows = Vec::new();
+    let mut next = 0;
+    while next < lengths.len() {
+        let (first, mut tokens) = (next, 0);
+        while next < lengths.len() && (next == first || tokens + lengths[next] <= TOKENS) {
+            tokens += lengths[next];
+            next += 1;
+        }
+        rows.push(engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>())).logits);
+    }
+    let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
+    ndarray::concatenate(Axis(0), &views).unwrap_or_default()
+}
+
+/// Returns the course of a run with these settings.
+pub fn course<'a>(lengths: &'a [usize], settings: &TrainSection) -> Course<'a> {
+    let size = settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens);
+    let until = settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps);
+    Course::new(lengths, size, settings.accumulate, settings.seed, until)
+}
+
+fn adamw_step(settings: &TrainSection, total_steps: u64, number: u64) -> AdamWStep {
+    let warmup_steps = (settings.warmup * total_steps as f64).round() as u64;
+    let schedule = Schedule { peak: settings.learning_rate.unwrap_or(1e-4), warmup_steps, total_steps };
+    AdamWStep {
+        learning_rate: schedule.at(number),
+        beta1: settings.beta1,
+        beta2: settings.beta2,
+        epsilon: settings.epsilon,
+        weight_decay: settings.weight_decay,
+        max_grad_norm: if settings.max_grad_norm > 0.0 { settings.max_grad_norm } else { f64::INFINITY },
+    }
+}

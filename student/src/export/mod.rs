@@ -1,0 +1,3 @@
+//! What a student is shipped as.
+
+pub mod onnx;

@@ -1,0 +1,3 @@
+//! Weights out of files that other tools have written.
+
+pub mod onnx;

@@ -1,0 +1,106 @@
+//! The input of BERT: word, position and segment embeddings, summed and normalised.
+
+use super::{Dropout, DropoutSaved, LayerNorm, LayerNormSaved, Sites};
+use crate::architecture::Mode;
+use crate::kernels::for_rows;
+use crate::{Arena, PackedBatch, Real, Scope, Slot};
+use ndarray::Array2;
+
+/// The sizes of the three tables.
+pub struct EmbeddingSizes {
+    /// V.
+    pub vocab_size: usize,
+    /// The longest sequence the model can take.
+    pub max_positions: usize,
+    /// The number of segments.
+    pub type_vocab_size: usize,
+    /// H.
+    pub hidden_size: usize,
+    /// ε of the normalisation.
+    pub layer_norm_eps: f64,
+    /// The dropout rate after the normalisation.
+    pub dropout: f64,
+}
+
+/// Word, position and segment tables, normalisation and dropout.
+pub struct Embeddings {
+    /// The address of the word table, [V, H].
+    pub word: Slot<2>,
+    /// The address of the position table, [positions, H].
+    pub position: Slot<2>,
+    /// The address of the segment table, [segments, H].
+    pub token_type: Slot<2>,
+    /// The normalisation of the sum.
+    pub norm: LayerNorm,
+    dropout: Dropout,
+}
+
+/// What the backward pass of [`Embeddings`] needs: which rows were read.
+pub struct EmbeddingsSaved<F> {
+    rows: Vec<[usize; 3]>,
+    norm: LayerNormSaved<F>,
+    dropout: DropoutSaved,
+}
+
+impl Embeddings {
+    /// Declares the tables.
+    pub fn declare(mut scope: Scope<'_>, sizes: &EmbeddingSizes, sites: &mut Sites) -> Self {
+        let hidden = sizes.hidden_size;
+        Embeddings {
+            word: scope.at("word_embeddings").matrix("weight", sizes.vocab_size, hidden),
+            position: scope.at("position_embeddings").matrix("weight", sizes.max_positions, hidden),
+            token_type: scope.at("token_type_embeddings").matrix("weight", sizes.type_vocab_size, hidden),
+            norm: LayerNorm::declare(scope.at("LayerNorm"), hidden, sizes.layer_norm_eps),
+            dropout: Dropout::new(sizes.dropout, sites),
+        }
+    }
+
+    /// `y = dropout(LayerNorm(word[id] + position[i] + segment[type]))`.  `y`: [N, H].
+    pub fn forward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        batch: &PackedBatch,
+        mode: Mode,
+    ) -> (Array2<F>, EmbeddingsSaved<F>) {
+        let rows = rows(batch);
+        let [word, position, token_type] = self.tables().map(|table| params.matrix(table));
+        let mut sum = Array2::zeros((batch.num_tokens(), word.ncols()));
+        for_rows(&mut sum, |n, sum| {
+            let [w, p, t] = rows[n];
+            let terms = word.row(w).into_iter().zip(position.row(p)).zip(token_type.row(t));
+            sum.iter_mut().zip(terms).for_each(|(sum, ((&w, &p), &t))| *sum = w + p + t);
+        });
+        let (x, norm) = self.norm.forward(params, sum);
+        let (y, dropout) = self.dropout.forward(x, mode);
+        (y, EmbeddingsSaved { rows, norm, dropout })
+    }
+
+    /// Adds each token's gradient to the three rows that it read.  `d_y`: [N, H].
+    pub fn backward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        saved: EmbeddingsSaved<F>,
+        d_y: Array2<F>,
+        grads: &mut Arena<F>,
+    ) {
+        let d_sum = self.norm.backward(params, saved.norm, saved.dropout.backward(d_y), grads);
+        for (column, table) in self.tables().into_iter().enumerate() {
+            let mut d_table = grads.matrix_mut(table);
+            for (d_token, rows) in d_sum.rows().into_iter().zip(&saved.rows) {
+                let mut d_row = d_table.row_mut(rows[column]);
+                d_row += &d_token;
+            }
+        }
+    }
+
+    fn tables(&self) -> [Slot<2>; 3] {
+        [self.word, self.position, self.token_type]
+    }
+}
+
+/// Returns the rows of the three tables that each token reads, `[N]`.
+fn rows(batch: &PackedBatch) -> Vec<[usize; 3]> {
+    let positions = batch.sequences().flat_map(|sequence| 0..sequence.len());
+    let ids = batch.ids().iter().zip(batch.type_ids());
+    ids.zip(positions).map(|((&id, &kind), position)| [id as usize, position, kind as usize]).collect()
+}

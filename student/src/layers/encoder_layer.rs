@@ -1,0 +1,124 @@
+//! One encoder layer: self-attention and feed-forward, each with dropout, residual and normalisation after it.
+
+use super::{
+    Dropout, DropoutSaved, FeedForward, FeedForwardSaved, LayerNorm, LayerNormSaved, SelfAttention,
+    SelfAttentionSaved, Sites,
+};
+use crate::architecture::Mode;
+use crate::batch::Readout;
+use crate::{Arena, Real, Scope};
+use ndarray::Array2;
+
+/// The sizes and rates of an encoder layer.
+#[derive(Clone, Copy)]
+pub struct EncoderSizes {
+    /// H.
+    pub hidden: usize,
+    /// A.
+    pub heads: usize,
+    /// I.
+    pub intermediate: usize,
+    /// ε of both normalisations.
+    pub layer_norm_eps: f64,
+    /// The dropout rate after attention and after the feed-forward block.
+    pub dropout: f64,
+    /// The dropout rate of the attention probabilities.
+    pub attention_dropout: f64,
+}
+
+/// A post-norm encoder layer (Devlin et al. 2019; Vaswani et al. 2017, section 3.1).
+pub struct EncoderLayer {
+    /// The attention block.
+    pub attention: SelfAttention,
+    /// The normalisation after attention.
+    pub attention_norm: LayerNorm,
+    /// The feed-forward block.
+    pub feed_forward: FeedForward,
+    /// The normalisation after the feed-forward block.
+    pub output_norm: LayerNorm,
+    attention_dropout: Dropout,
+    output_dropout: Dropout,
+}
+
+/// What the backward pass of an [`EncoderLayer`] needs.
+pub struct EncoderLayerSaved<F> {
+    offsets: Vec<usize>,
+    readout: Readout,
+    attention: SelfAttentionSaved<F>,
+    attention_dropout: DropoutSaved,
+    attention_norm: LayerNormSaved<F>,
+    feed_forward: FeedForwardSaved<F>,
+    output_dropout: DropoutSaved,
+    output_norm: LayerNormSaved<F>,
+}
+
+impl EncoderLayer {
+    /// Declares the layer with BERT's names.
+    pub fn declare(mut scope: Scope<'_>, sizes: EncoderSizes, sites: &mut Sites) -> Self {
+        let EncoderSizes { hidden, heads, intermediate, layer_norm_eps, dropout, attention_dropout } = sizes;
+        EncoderLayer {
+            attention: SelfAttention::declare(scope.at("attention"), hidden, heads, attention_dropout, sites),
+            attention_norm: LayerNorm::declare(
+                scope.at("attention.output.LayerNorm"),
+                hidden,
+                layer_norm_eps,
+            ),
+            feed_forward: FeedForward::declare(scope.at_self(), hidden, intermediate),
+            output_norm: LayerNorm::declare(scope.at("output.LayerNorm"), hidden, layer_norm_eps),
+            attention_dropout: Dropout::new(dropout, sites),
+            output_dropout: Dropout::new(dropout, sites),
+        }
+    }
+
+    /// `h = LN(rows + dropout(attention(x)))`, `y = LN(h + dropout(ffn(h)))` for the rows of `x` that are read out.
+    ///
+    /// `x`: [N, H]; `y`: [N, H], or [B, H] when only first tokens are read out.
+    pub fn forward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        x: Array2<F>,
+        offsets: &[usize],
+        readout: Readout,
+        mode: Mode,
+    ) -> (Array2<F>, EncoderLayerSaved<F>) {
+        let x = x.into_shared();
+        let rows = readout.gather(&x, offsets);
+        let (a, attention) = self.attention.forward(params, &x, &rows, offsets, readout, mode);
+        let (a, attention_dropout) = self.attention_dropout.forward(a, mode);
+        let (h, attention_norm) = self.attention_norm.forward(params, a + &rows);
+        let h = h.into_shared();
+        let (f, feed_forward) = self.feed_forward.forward(params, h.clone());
+        let (f, output_dropout) = self.output_dropout.forward(f, mode);
+        let (y, output_norm) = self.output_norm.forward(params, f + &h);
+        let offsets = offsets.to_vec();
+        let saved = EncoderLayerSaved {
+            offsets,
+            readout,
+            attention,
+            attention_dropout,
+            attention_norm,
+            feed_forward,
+            output_dropout,
+            output_norm,
+        };
+        (y, saved)
+    }
+
+    /// Returns the gradient of `x`, [N, H].  `d_y`: the shape of `y`.
+    pub fn backward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        saved: EncoderLayerSaved<F>,
+        d_y: Array2<F>,
+        grads: &mut Arena<F>,
+    ) -> Array2<F> {
+        let d_sum = self.output_norm.backward(params, saved.output_norm, d_y, grads);
+        let d_f = saved.output_dropout.backward(d_sum.clone());
+        let d_h = self.feed_forward.backward(params, saved.feed_forward, &d_f, grads) + &d_sum;
+        let d_sum = self.attention_norm.backward(params, saved.attention_norm, d_h, grads);
+        let d_a = saved.attention_dropout.backward(d_sum.clone());
+        let (mut d_x, d_rows) = self.attention.backward(params, saved.attention, &d_a, grads);
+        saved.readout.scatter_add(&(d_rows + &d_sum), &saved.offsets, &mut d_x);
+        d_x
+    }
+}

@@ -1,0 +1,33 @@
+//! The layers, each with its forward and its backward pass side by side.
+//!
+//! A layer declares its tensors in a [`crate::Scope`] and keeps only their addresses. `forward` returns the output and
+//! what backward needs; `backward` consumes that, adds to the gradients of its parameters and returns the gradient of
+//! its input.
+
+mod attention;
+mod dropout;
+mod embedding;
+mod encoder_layer;
+mod feed_forward;
+mod gelu;
+mod heads;
+mod layer_norm;
+mod linear;
+mod self_attention;
+
+pub use attention::{Attention, AttentionSaved};
+pub use dropout::{Dropout, DropoutSaved, Sites};
+pub use embedding::{EmbeddingSizes, Embeddings, EmbeddingsSaved};
+pub use encoder_layer::{EncoderLayer, EncoderLayerSaved, EncoderSizes};
+pub use feed_forward::{FeedForward, FeedForwardSaved};
+pub use gelu::{GeluSaved, gelu};
+pub use heads::{SequenceHead, SequenceHeadSaved};
+pub use layer_norm::{LayerNorm, LayerNormSaved};
+pub use linear::{Linear, LinearSaved};
+pub use self_attention::{SelfAttention, SelfAttentionSaved};
+
+/// A matrix that several layers read, and that the backward pass still needs.
+pub type Shared<F> = ndarray::ArcArray2<F>;
+
+#[cfg(test)]
+mod tests;

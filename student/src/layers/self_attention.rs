@@ -1,0 +1,86 @@
+//! Multi-head self-attention: three projections around attention, and one after it.
+
+use super::{Attention, AttentionSaved, Dropout, Linear, LinearSaved, Shared, Sites};
+use crate::architecture::Mode;
+use crate::batch::Readout;
+use crate::{Arena, Real, Scope};
+use ndarray::Array2;
+
+/// Query, key and value projections, attention, and the output projection.
+pub struct SelfAttention {
+    /// The projection to queries.
+    pub query: Linear,
+    /// The projection to keys.
+    pub key: Linear,
+    /// The projection to values.
+    pub value: Linear,
+    /// The projection of the joined heads.
+    pub output: Linear,
+    attention: Attention,
+}
+
+/// What the backward pass of a [`SelfAttention`] needs.
+pub struct SelfAttentionSaved<F> {
+    query: LinearSaved<F>,
+    key: LinearSaved<F>,
+    value: LinearSaved<F>,
+    attention: AttentionSaved<F>,
+    output: LinearSaved<F>,
+}
+
+impl SelfAttention {
+    /// Declares the four projections of `hidden` features in `heads` heads, with BERT's names.
+    pub fn declare(
+        mut scope: Scope<'_>,
+        hidden: usize,
+        heads: usize,
+        dropout: f64,
+        sites: &mut Sites,
+    ) -> Self {
+        let mut inner = scope.at("self");
+        SelfAttention {
+            query: Linear::declare(inner.at("query"), hidden, hidden),
+            key: Linear::declare(inner.at("key"), hidden, hidden),
+            value: Linear::declare(inner.at("value"), hidden, hidden),
+            output: Linear::declare(scope.at("output").at("dense"), hidden, hidden),
+            attention: Attention::new(heads, Dropout::new(dropout, sites)),
+        }
+    }
+
+    /// Returns what each row of `rows` learns from all rows of `x` in its sequence.
+    ///
+    /// `x`: [N, H]; `rows`, result: [R, H], those rows of `x` that `readout` picks.
+    pub fn forward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        x: &Shared<F>,
+        rows: &Shared<F>,
+        offsets: &[usize],
+        readout: Readout,
+        mode: Mode,
+    ) -> (Array2<F>, SelfAttentionSaved<F>) {
+        let (q, query) = self.query.forward(params, rows.clone());
+        let (k, key) = self.key.forward(params, x.clone());
+        let (v, value) = self.value.forward(params, x.clone());
+        let (context, attention) =
+            self.attention.forward([q, k, v], &readout.offsets(offsets), offsets, mode);
+        let (y, output) = self.output.forward(params, context.into_shared());
+        (y, SelfAttentionSaved { query, key, value, attention, output })
+    }
+
+    /// Returns the gradients of `x` [N, H] and of `rows` [R, H].
+    pub fn backward<F: Real>(
+        &self,
+        params: &Arena<F>,
+        saved: SelfAttentionSaved<F>,
+        d_y: &Array2<F>,
+        grads: &mut Arena<F>,
+    ) -> (Array2<F>, Array2<F>) {
+        let d_context = self.output.backward(params, saved.output, d_y, grads);
+        let [d_q, d_k, d_v] = self.attention.backward(saved.attention, &d_context);
+        let mut d_x = self.value.backward(params, saved.value, &d_v, grads);
+        d_x += &self.key.backward(params, saved.key, &d_k, grads);
+        let d_rows = self.query.backward(params, saved.query, &d_q, grads);
+        (d_x, d_rows)
+    }
+}

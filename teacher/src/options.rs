@@ -1,0 +1,38 @@
+//! How a teacher is opened and run.
+
+use std::path::PathBuf;
+
+use crate::Names;
+
+/// How a teacher is opened and run; the default suits labelling many texts on all cores.
+#[derive(Clone)]
+pub struct Options<'a> {
+    /// Sessions that work side by side, each with its own copy of the weights; 0 for one on each core.
+    pub workers: usize,
+    /// Largest number of padded tokens in a batch; a longer sequence travels alone.
+    pub batch_tokens: usize,
+    /// Threads inside one session; more than one pays only where single texts must be fast.
+    pub intra_threads: usize,
+    /// The ONNX Runtime library to use instead of searching.
+    pub onnx_runtime: Option<PathBuf>,
+    /// Names of inputs and outputs that have unusual ones.
+    pub names: Names,
+    /// Id that fills up short sequences, instead of the one in `config.json`.
+    pub pad_id: Option<u32>,
+    /// Told in one line what takes long: that ONNX Runtime is being fetched.
+    pub notify: &'a dyn Fn(&str),
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            workers: 0,
+            batch_tokens: 512,
+            intra_threads: 1,
+            onnx_runtime: None,
+            names: Names::default(),
+            pad_id: None,
+            notify: &|_| {},
+        }
+    }
+}

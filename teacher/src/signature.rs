@@ -1,0 +1,347 @@
+//! Decides which inputs and outputs of a graph play which role.
+//!
+//! Pure: it sees names, element types and shapes only, so each rule has a test without a model.
+
+use std::fmt;
+
+use crate::Error;
+
+/// Names that the caller gives to inputs and outputs with unusual ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The token ids; usually `input_ids`.
+    pub input_ids: Option<String>,
+    /// One for tokens, zero for padding; usually `attention_mask`.
+    pub attention_mask: Option<String>,
+    /// The segment of each token; usually `token_type_ids`, and often absent.
+    pub token_type_ids: Option<String>,
+    /// The position of each token; usually `position_ids`, and mostly absent.
+    pub position_ids: Option<String>,
+    /// The logits; usually `logits`.
+    pub logits: Option<String>,
+}
+
+/// What an element of a tensor is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit signed integer.
+    Int32,
+    /// 64-bit signed integer.
+    Int64,
+    /// IEEE half precision.
+    Float16,
+    /// Single precision.
+    Float32,
+    /// Double precision.
+    Float64,
+    /// Anything else, by its name.
+    Other(String),
+}
+
+/// One axis of a tensor as the graph declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dimension {
+    /// A fixed size.
+    Fixed(usize),
+    /// A size known only at run time; the name may be empty.
+    Symbolic(String),
+}
+
+/// An input or output of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub element: Element,
+    /// Its axes; empty also where the graph does not declare a shape.
+    pub shape: Vec<Dimension>,
+}
+
+/// Which tensors of a graph play which role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The token ids, [batch, sequence].
+    pub input_ids: TensorInfo,
+    /// One for tokens, zero for padding, [batch, sequence].
+    pub attention_mask: TensorInfo,
+    /// The segment of each token, [batch, sequence], where the graph wants it.
+    pub token_type_ids: Option<TensorInfo>,
+    /// The position of each token, [batch, sequence], where the graph wants it.
+    pub position_ids: Option<TensorInfo>,
+    /// The logits, [batch, classes].
+    pub logits: TensorInfo,
+}
+
+impl Signature {
+    /// Returns the number of logits for each sequence, C, where the graph declares it.
+    pub fn num_classes(&self) -> Option<usize> {
+        match self.logits.shape.as_slice() {
+            [_, Dimension::Fixed(classes)] => Some(*classes),
+            _ => None,
+        }
+    }
+
+    /// Assigns the roles; `graph` is what errors call the graph.
+    pub(crate) fn of(
+        graph: &str,
+        inputs: &[TensorInfo],
+        outputs: &[TensorInfo],
+        names: &Names,
+    ) -> Result<Signature, Error> {
+        let find = |role: &'static str, name: &Option<String>| {
+            let wanted = name.as_deref().unwrap_or(role);
+            match inputs.iter().find(|input| input.name == wanted) {
+                Some(input) => checked_input(graph, input).map(Some),
+                None if name.is_none() => Ok(None),
+                None => Err(missing_input(graph, role, wanted, inputs)),
+            }
+        };
+        let need = |role, name| find(role, name)?.ok_or_else(|| missing_input(graph, role, role, inputs));
+        let signature = Signature {
+            input_ids: need("input_ids", &names.input_ids)?,
+            attention_mask: need("attention_mask", &names.attention_mask)?,
+            token_type_ids: find("token_type_ids", &names.token_type_ids)?,
+            position_ids: find("position_ids", &names.position_ids)?,
+            logits: logits(graph, outputs, names.logits.as_deref())?,
+        };
+        match inputs.iter().find(|input| !signature.fills(&input.name)) {
+            Some(input) => Err(Error::UnknownInput {
+                graph: graph.into(),
+                name: input.name.clone(),
+                found: list(inputs),
+            }),
+            None => Ok(signature),
+        }
+    }
+
+    fn fills(&self, name: &str) -> bool {
+        [
+            Some(&self.input_ids),
+            Some(&self.attention_mask),
+            self.token_type_ids.as_ref(),
+            self.position_ids.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|input| input.name == name)
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Element::Int32 => "int32",
+            Element::Int64 => "int64",
+            Element::Float16 => "float16",
+            Element::Float32 => "float32",
+            Element::Float64 => "float64",
+            Element::Other(name) => name,
+        })
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dimension::Fixed(size) => size.fmt(f),
+            Dimension::Symbolic(name) if name.is_empty() => f.write_str("?"),
+            Dimension::Symbolic(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let axes: Vec<_> = self.shape.iter().map(Dimension::to_string).collect();
+        write!(f, "`{}` ({} [{}])", self.name, self.element, axes.join(", "))
+    }
+}
+
+fn list<'a>(tensors: impl IntoIterator<Item = &'a TensorInfo>) -> String {
+    let texts: Vec<_> = tensors.into_iter().map(TensorInfo::to_string).collect();
+    if texts.is_empty() { "none".into() } else { texts.join(", ") }
+}
+
+fn missing_input(graph: &str, role: &'static str, name: &str, inputs: &[TensorInfo]) -> Error {
+    Error::MissingInput { graph: graph.into(), role, name: name.into(), found: list(inputs) }
+}
+
+/// Accepts integers whose axes are free: a batch of any size, sequences of any length.
+fn checked_input(graph: &str, input: &TensorInfo) -> Result<TensorInfo, Error> {
+    let integers = matches!(input.element, Element::Int32 | Element::Int64);
+    let free = matches!(input.shape.as_slice(), [] | [Dimension::Symbolic(_), Dimension::Symbolic(_)]);
+    if integers && free {
+        return Ok(input.clone());
+    }
+    Err(Error::UnusableTensor {
+        graph: graph.into(),
+        what: format!("the input {input}"),
+        expected: "int64 or int32 with a free batch and a free sequence axis".into(),
+    })
+}
+
+/// Finds the logits: the output named by the caller, or else `logits`, or else the only one that could be.
+fn logits(graph: &str, outputs: &[TensorInfo], name: Option<&str>) -> Result<TensorInfo, Error> {
+    if let Some(output) = outputs.iter().find(|output| output.name == name.unwrap_or("logits")) {
+        return if is_float_matrix(output) { Ok(output.clone()) } else { Err(not_logits(graph, output)) };
+    }
+    if let Some(name) = name {
+        return Err(Error::MissingOutput { graph: graph.into(), name: name.into(), found: list(outputs) });
+    }
+    let candidates: Vec<_> = outputs.iter().filter(|output| may_be_logits(output)).collect();
+    match candidates.as_slice() {
+        [output] => Ok((*output).clone()),
+        [] => Err(Error::NotAClassifier { graph: graph.into(), found: list(outputs) }),
+        _ => Err(Error::AmbiguousLogits { graph: graph.into(), candidates: list(candidates) }),
+    }
+}
+
+fn not_logits(graph: &str, output: &TensorInfo) -> Error {
+    Error::UnusableTensor {
+        graph: graph.into(),
+        what: format!("the output {output}"),
+        expected: "a float output [batch, classes] with a free batch axis".into(),
+    }
+}
+
+/// Accepts floats in two axes, the first of them free; an undeclared shape is checked at the first run.
+fn is_float_matrix(output: &TensorInfo) -> bool {
+    matches!(output.element, Element::Float16 | Element::Float32 | Element::Float64)
+        && matches!(output.shape.as_slice(), [] | [Dimension::Symbolic(_), _])
+}
+
+/// Sentence vectors have the logits' shape, and probabilities have lost their scale: neither is taken unasked.
+fn may_be_logits(output: &TensorInfo) -> bool {
+    let name = output.name.to_ascii_lowercase();
+    let other =
+        ["pooler", "pooled", "embed", "hidden", "prob", "softmax"].iter().any(|word| name.contains(word));
+    output.shape.len() == 2 && is_float_matrix(output) && !other
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Reads `name element [axis, axis]`; a number is a fixed axis.
+    fn tensor(text: &str) -> TensorInfo {
+        let (head, shape) = text.split_once(" [").expect("a shape");
+        let (name, element) = head.split_once(' ').expect("an element type");
+        let element = match element {
+            "int32" => Element::Int32,
+            "int64" => Element::Int64,
+            "float16" => Element::Float16,
+            "float32" => Element::Float32,
+            "float64" => Element::Float64,
+            other => Element::Other(other.into()),
+        };
+        let axes = shape.trim_end_matches(']').split(", ").filter(|axis| !axis.is_empty());
+        let axis =
+            |axis: &str| axis.parse().map_or_else(|_| Dimension::Symbolic(axis.into()), Dimension::Fixed);
+        TensorInfo { name: name.into(), element, shape: axes.map(axis).collect() }
+    }
+
+    fn of(inputs: &[&str], outputs: &[&str], names: &Names) -> Result<Signature, Error> {
+        let read = |texts: &[&str]| texts.iter().map(|text| tensor(text)).collect::<Vec<_>>();
+        Signature::of("teacher.onnx", &read(inputs), &read(outputs), names)
+    }
+
+    const IDS: &str = "input_ids int64 [batch, seq]";
+    const MASK: &str = "attention_mask int64 [batch, seq]";
+    const TYPES: &str = "token_type_ids int64 [batch, seq]";
+    const LOGITS: &str = "logits float32 [batch, 2]";
+
+    /// Returns the signature of a graph with ids, a mask, and these inputs besides.
+    pub(crate) fn signature_with(others: &[&str]) -> Signature {
+        let others: Vec<_> = others.iter().map(|name| format!("{name} int64 [batch, seq]")).collect();
+        let inputs: Vec<_> = [IDS, MASK].into_iter().chain(others.iter().map(String::as_str)).collect();
+        of(&inputs, &[LOGITS], &Names::default()).expect("a signature")
+    }
+
+    #[test]
+    fn the_usual_exports_are_understood() {
+        let bert = of(&[IDS, MASK, TYPES], &[LOGITS], &Names::default()).expect("BERT");
+        assert_eq!(bert.num_classes(), Some(2));
+        assert!(bert.token_type_ids.is_some() && bert.position_ids.is_none());
+
+        let distilbert = of(&[MASK, IDS], &[LOGITS], &Names::default()).expect("DistilBERT");
+        assert!(distilbert.token_type_ids.is_none());
+
+        let positions = "position_ids int32 [b, s]";
+        let with_positions = of(&[IDS, MASK, positions], &[LOGITS], &Names::default()).expect("positions");
+        assert_eq!(with_positions.position_ids.map(|input| input.element), Some(Element::Int32));
+    }
+
+    #[test]
+    fn an_undeclared_class_count_is_left_to_the_first_run() {
+        for output in ["logits float16 [batch, classes]", "logits float32 []"] {
+            let signature = of(&[IDS, MASK], &[output], &Names::default()).expect(output);
+            assert_eq!(signature.num_classes(), None, "{output}");
+        }
+    }
+
+    #[test]
+    fn logits_are_found_by_name_then_by_shape() {
+        for (outputs, found) in [
+            (vec!["hidden float32 [b, s, 384]", LOGITS], "logits"),
+            (vec!["scores float32 [b, 9]", LOGITS], "logits"),
+            (vec!["output_0 float32 [b, 3]", "hidden float32 [b, s, 384]"], "output_0"),
+            (vec!["pooler_output float32 [b, 384]", "output float64 [b, 3]"], "output"),
+            (vec!["probabilities float32 [b, 3]", "scores float32 [b, 3]"], "scores"),
+        ] {
+            let signature = of(&[IDS, MASK], &outputs, &Names::default()).expect(found);
+            assert_eq!(signature.logits.name, found);
+        }
+    }
+
+    #[test]
+    fn the_callers_names_win() {
+        let names = Names {
+            attention_mask: Some("mask".into()),
+            logits: Some("probabilities".into()),
+            ..Names::default()
+        };
+        let outputs = [LOGITS, "probabilities float32 [b, 2]"];
+        let signature = of(&[IDS, "mask int64 [b, s]"], &outputs, &names).expect("renamed");
+        assert_eq!(signature.attention_mask.name, "mask");
+        assert_eq!(signature.logits.name, "probabilities");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_what_there_is() {
+        let mask = "mask int64 [batch, seq]";
+        let check = |inputs: &[&str], outputs: &[&str], names: &Names, message: &str| {
+            let error = of(inputs, outputs, names).expect_err(message);
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        };
+        let usual = Names::default();
+        check(&[], &[LOGITS], &usual, "no input named `input_ids`; it has none");
+        check(
+            &[IDS, mask],
+            &[LOGITS],
+            &usual,
+            "teacher.onnx has no input named `attention_mask`; it has `input_ids` (int64 [batch, seq]), `mask` \
+             (int64 [batch, seq])",
+        );
+        check(&[IDS, MASK, mask], &[LOGITS], &usual, "wants an input `mask`");
+        check(&["input_ids int64 [1, 128]", MASK], &[LOGITS], &usual, "`input_ids` (int64 [1, 128])");
+        check(&["input_ids float32 [b, s]", MASK], &[LOGITS], &usual, "int64 or int32");
+        check(&[IDS, MASK], &["last_hidden_state float32 [b, s, 384]"], &usual, "no classifier output");
+        check(&[IDS, MASK], &["sentence_embedding float32 [b, 384]"], &usual, "`sentence_embedding`");
+        check(&[IDS, MASK], &["logits float32 [b, s, 30522]"], &usual, "`logits` (float32 [b, s, 30522])");
+        check(&[IDS, MASK], &["logits int64 [b, 2]"], &usual, "`logits` (int64 [b, 2])");
+        check(&[IDS, MASK], &["a float32 [b, 2]", "c float32 [b, 3]"], &usual, "`a` (float32 [b, 2]), `c`");
+        check(&[IDS, MASK], &["label int64 [b]"], &usual, "no classifier output");
+
+        let absent = Names { logits: Some("scores".into()), ..Names::default() };
+        check(
+            &[IDS, MASK],
+            &[LOGITS],
+            &absent,
+            "no output named `scores`; it has `logits` (float32 [batch, 2])",
+        );
+        let absent = Names { token_type_ids: Some("segments".into()), ..Names::default() };
+        check(&[IDS, MASK], &[LOGITS], &absent, "no input named `segments`");
+    }
+}

@@ -1,0 +1,99 @@
+//! Threads, interruption and resumption never change a bit of the result.
+
+use crate::support::dir::Dir;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TRAIN: &str = "train --teacher teacher --data train.tsv --eval dev.tsv --student student.json --seed 7 --epochs 2 \
+                     --batch-size 8 --eval-every 5 --set train.accumulate=2";
+
+/// The files in which a bit would show.
+const RESULTS: [&str; 4] =
+    ["model.safetensors", "onnx/model.onnx", "checkpoint/last.safetensors", "labels.safetensors"];
+
+fn prepared() -> Dir {
+    let dir = Dir::prepared();
+    let config = crate::support::tiny::config(&["negative", "positive"]);
+    let config = student::bert::BertConfig { num_hidden_layers: 1, ..config };
+    dir.write("student.json", config.to_json());
+    dir
+}
+
+fn assert_equal(dir: &Dir, one: &str, other: &str) {
+    for file in RESULTS {
+        assert!(
+            dir.read(&format!("{one}/{file}")) == dir.read(&format!("{other}/{file}")),
+            "{file} of {other}"
+        );
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let dir = prepared();
+    for threads in [1, 2, 4] {
+        dir.ok(&format!("{TRAIN} --threads {threads} --out out-{threads}"));
+    }
+    assert_equal(&dir, "out-1", "out-2");
+    assert_equal(&dir, "out-1", "out-4");
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_resumes_to_the_same_bytes() {
+    let dir = prepared();
+    dir.ok(&format!("{TRAIN} --out whole"));
+    // Before the first checkpoint, between two, and near the end.
+    for steps in [1, 13, 23] {
+        let out = format!("killed-{steps}");
+        let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out {out}")));
+        wait_until(|| logged_steps(&dir, &out) >= steps);
+        child.kill().expect("the run can be killed");
+        child.wait().expect("the run ends");
+        let resume = if dir.path(&out).join("recipe.toml").exists() { "--resume" } else { "" };
+        dir.ok(&format!("{TRAIN} --out {out} {resume}"));
+        assert_equal(&dir, "whole", &out);
+        assert_eq!(logged_steps(&dir, &out), logged_steps(&dir, "whole"), "the log has every step once");
+    }
+}
+
+fn quietly(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+}
+
+fn logged_steps(dir: &Dir, out: &str) -> usize {
+    let log = std::fs::read_to_string(dir.path(out).join("log.jsonl")).unwrap_or_default();
+    log.lines().filter(|line| line.contains("\"step\",")).count()
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happened for two minutes");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_stops_at_a_checkpoint_and_resume_goes_on() {
+    let dir = prepared();
+    dir.ok(&format!("{TRAIN} --out whole"));
+    let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out stopped")));
+    wait_until(|| logged_steps(&dir, "stopped") >= 2);
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill starts").success());
+    assert!(child.wait().expect("the run ends").success());
+    dir.ok(&format!("{TRAIN} --out stopped --resume"));
+    assert_equal(&dir, "whole", "stopped");
+}
+
+#[test]
+fn a_run_is_not_resumed_with_other_settings_or_data() {
+    let dir = prepared();
+    dir.ok(&format!("{TRAIN} --out out"));
+    let error = dir.error(&format!("{TRAIN} --out out --resume --lr 0.01"));
+    assert!(error.contains("another recipe or other data"), "{error}");
+    dir.write("train.tsv", dir.text("train.tsv") + "a fine film\tpositive\n");
+    let error = dir.error(&format!("{TRAIN} --out out --resume"));
+    assert!(error.contains("another recipe or other data"), "{error}");
+}

@@ -1,0 +1,88 @@
+//! The gradient of the whole model: right for every parameter, and there for every parameter.
+
+use crate::support::tiny;
+use ndarray::Array2;
+use student::architecture::{DropoutKey, Mode};
+use student::bert::{Bert, BertConfig};
+use student::gradcheck::{check_elements, noise2};
+use student::{Architecture, Arena, OutputGrads, PackedBatch};
+
+fn small() -> (Bert, Arena<f64>) {
+    let config = BertConfig {
+        vocab_size: 9,
+        hidden_size: 6,
+        num_attention_heads: 2,
+        intermediate_size: 7,
+        max_position_embeddings: 5,
+        ..tiny::config(&["a", "b", "c"])
+    };
+    let (bert, params) = tiny::model(config, 3);
+    (bert, params.cast())
+}
+
+fn batch() -> PackedBatch {
+    PackedBatch::pack([(&[1, 2, 3, 4, 5][..], &[0, 0, 1, 1, 1][..]), (&[6], &[0]), (&[7, 8, 0], &[0, 0, 0])])
+}
+
+/// The loss `Σ logits · w` and its gradient, in training with dropout.
+fn loss(bert: &Bert, params: &Arena<f64>) -> f64 {
+    let (outputs, _) = bert.forward(params, &batch(), mode());
+    (outputs.logits * noise2::<f64>([3, 3], 5)).sum()
+}
+
+fn gradient(bert: &Bert, params: &Arena<f64>) -> Arena<f64> {
+    let mut grads = Arena::zeros(bert.layout());
+    let (_, saved) = bert.forward(params, &batch(), mode());
+    bert.backward(params, saved, OutputGrads { logits: noise2([3, 3], 5) }, &mut grads);
+    grads
+}
+
+fn mode() -> Mode {
+    Mode::Train(DropoutKey { seed: 11, pass: 2 })
+}
+
+#[test]
+fn the_gradient_of_every_parameter_matches_finite_differences() {
+    let (bert, params) = small();
+    let grads = gradient(&bert, &params);
+    let check = check_elements(grads.data(), 0..grads.data().len(), |i, delta| {
+        let mut moved = params.clone();
+        moved.data_mut()[i] += delta;
+        loss(&bert, &moved)
+    });
+    check.assert_below(1e-6);
+}
+
+#[test]
+fn every_tensor_receives_a_gradient_and_the_key_bias_exactly_none() {
+    let (bert, params) = small();
+    let grads = gradient(&bert, &params);
+    for entry in bert.layout().entries() {
+        let largest = grads.data()[entry.range()].iter().fold(0.0_f64, |max, g| max.max(g.abs()));
+        if entry.name.ends_with("attention.self.key.bias") {
+            // A number added to all scores of a row changes no probability.
+            assert!(largest < 1e-12, "{} has a gradient of {largest:e}", entry.name);
+        } else {
+            assert!(largest > 1e-9, "{} has no gradient", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_batch_says_what_its_sequences_say_alone() {
+    let (bert, params) = tiny::model(tiny::config(&["a", "b"]), 1);
+    let params = params.cast::<f64>();
+    let sequences: [&[u32]; 3] = [&[2, 7, 3], &[2, 3], &[2, 9, 9, 8, 20, 3]];
+    let zeros = [0; 6];
+    let pack = |of: &[&[u32]]| {
+        PackedBatch::pack(of.iter().map(|ids| (*ids, &zeros[..ids.len()])).collect::<Vec<_>>())
+    };
+    let whole = bert.forward(&params, &pack(&sequences), Mode::Evaluate).0.logits;
+    let alone: Vec<Array2<f64>> = sequences
+        .iter()
+        .map(|sequence| bert.forward(&params, &pack(&[sequence]), Mode::Evaluate).0.logits)
+        .collect();
+    for (row, alone) in whole.rows().into_iter().zip(&alone) {
+        assert!(row.iter().zip(alone).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+}
