@@ -2,7 +2,8 @@
 
 use crate::corpus::Subject;
 use crate::metrics;
-use crate::task::{Gold, LabelSet, Metric};
+use crate::metrics::argmax;
+use crate::task::{Gold, LabelSet};
 use crate::trainer::{self, Examples, Score};
 use ndarray::{ArrayView1, ArrayView2};
 use serde_json::{Map, Value, json};
@@ -21,7 +22,7 @@ impl<'a> Scorer<'a> {
     pub fn of(subject: &'a Subject, examples: &'a Examples) -> Option<Self> {
         let labelled = examples.gold.iter().any(|gold| *gold != Gold::Missing);
         let name = match (labelled, &examples.soft) {
-            (true, _) => figure_names(subject)[0].to_owned(),
+            (true, _) => subject.task.metric.name().to_owned(),
             (false, Some(_)) => "agreement".to_owned(),
             (false, None) => return None,
         };
@@ -52,33 +53,11 @@ impl Score for Scorer<'_> {
 ///
 /// `logits`: [B, C]; `gold`: `[B]`.
 pub fn figures(subject: &Subject, logits: ArrayView2<'_, f32>, gold: &[Gold]) -> Map<String, Value> {
-    let values: Vec<Option<f64>> = if subject.is_regression() {
-        let pairs = logits.column(0).into_iter().zip(gold);
-        let (said, gold): (Vec<f64>, Vec<f64>) = pairs
-            .filter_map(|(said, gold)| match gold {
-                Gold::Value(value) => Some((f64::from(*said), f64::from(*value))),
-                _ => None,
-            })
-            .unzip();
-        if gold.is_empty() {
-            return Map::new();
-        }
-        vec![metrics::pearson(&said, &gold), metrics::spearman(&said, &gold)]
-    } else {
-        let (said, gold): (Vec<usize>, Vec<usize>) = classes(logits)
-            .into_iter()
-            .zip(gold)
-            .filter_map(|(said, gold)| match gold {
-                Gold::Class(class) => Some((said, *class)),
-                _ => None,
-            })
-            .unzip();
-        if gold.is_empty() {
-            return Map::new();
-        }
-        classification(subject, &said, &gold, logits.ncols())
-    };
-    figure_names(subject).iter().zip(values).map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+    if gold.iter().all(|gold| *gold == Gold::Missing) {
+        return Map::new();
+    }
+    let figures = metrics::measure(subject.task.metric, logits, gold, subject.labels.as_ref());
+    figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
 }
 
 /// Returns how close a model is to its teacher: the share of equal classes; of a regression, Pearson's correlation.
@@ -94,7 +73,7 @@ pub fn agreement(
             |logits: ArrayView2<'_, f32>| logits.column(0).iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         metrics::pearson(&values(student), &values(teacher))
     } else {
-        metrics::accuracy(&classes(student), &classes(teacher))
+        metrics::agreement(&argmax(teacher), &argmax(student))
     }
 }
 
@@ -103,14 +82,6 @@ pub fn agreement(
 /// `teacher`, `student`: [B, C].
 pub fn mean_kl(subject: &Subject, teacher: ArrayView2<'_, f32>, student: ArrayView2<'_, f32>) -> Option<f64> {
     if subject.is_regression() { None } else { metrics::mean_kl(teacher, student) }
-}
-
-/// Returns the likeliest class of each row.  `logits`: [B, C].
-pub fn classes(logits: ArrayView2<'_, f32>) -> Vec<usize> {
-    let likeliest = |row: ArrayView1<'_, f32>| {
-        (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best })
-    };
-    logits.rows().into_iter().map(likeliest).collect()
 }
 
 /// Returns the probabilities of the classes of one text.  `logits`: `[C]`.
@@ -150,36 +121,10 @@ pub fn median(numbers: &mut [f64]) -> f64 {
     }
 }
 
-fn figure_names(subject: &Subject) -> [&'static str; 2] {
-    match subject.task.metric {
-        Metric::Accuracy => ["accuracy", "macro_f1"],
-        Metric::F1(_) => ["f1", "accuracy"],
-        Metric::Matthews => ["matthews", "accuracy"],
-        Metric::Correlation => ["pearson", "spearman"],
-    }
-}
-
-fn classification(subject: &Subject, said: &[usize], gold: &[usize], num_classes: usize) -> Vec<Option<f64>> {
-    let accuracy = metrics::accuracy(said, gold);
-    match subject.task.metric {
-        Metric::Accuracy | Metric::Correlation => vec![accuracy, metrics::macro_f1(said, gold, num_classes)],
-        Metric::Matthews => vec![metrics::matthews(said, gold, num_classes), accuracy],
-        Metric::F1(positive) => {
-            let class = subject.labels.as_ref().and_then(|labels| labels.position(positive));
-            vec![class.and_then(|class| metrics::f1(said, gold, class)), accuracy]
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::arr2;
-
-    #[test]
-    fn the_first_of_equal_logits_is_the_class() {
-        assert_eq!(classes(arr2(&[[0.0, 1.0, 1.0], [2.0, 1.0, 0.0]]).view()), [1, 0]);
-    }
 
     #[test]
     fn classes_in_another_order_are_found_by_name() {

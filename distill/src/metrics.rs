@@ -41,7 +41,9 @@ pub fn measure(
             vec![("f1", f1(&predicted, &gold, positive)), accuracy]
         }
         Metric::Matthews => vec![("matthews", matthews(&predicted, &gold)), accuracy],
-        Metric::Accuracy | Metric::Correlation => vec![accuracy],
+        Metric::Accuracy | Metric::Correlation => {
+            vec![accuracy, ("macro_f1", macro_f1(&predicted, &gold))]
+        }
     }
 }
 
@@ -269,7 +271,7 @@ mod tests {
         let classes = [Gold::Class(1), Gold::Class(1), Gold::Missing, Gold::Class(0)];
         let labels = LabelSet::new(["duplicate", "not_duplicate"]).unwrap();
         for (metric, expected) in [
-            (Metric::Accuracy, vec![("accuracy", Some(2.0 / 3.0))]),
+            (Metric::Accuracy, vec![("accuracy", Some(2.0 / 3.0)), ("macro_f1", Some(2.0 / 3.0))]),
             // Of class 0: one hit, predicted twice, there once.
             (Metric::F1("duplicate"), vec![("f1", Some(2.0 / 3.0)), ("accuracy", Some(2.0 / 3.0))]),
             (Metric::Matthews, vec![("matthews", Some(0.5)), ("accuracy", Some(2.0 / 3.0))]),

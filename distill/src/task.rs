@@ -53,6 +53,18 @@ pub struct Task {
     pub quirks: Quirks,
 }
 
+impl Metric {
+    /// Returns the name of the figure to select by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Accuracy => "accuracy",
+            Metric::F1(_) => "f1",
+            Metric::Matthews => "matthews",
+            Metric::Correlation => "pearson",
+        }
+    }
+}
+
 const PLAIN: Task = Task {
     name: "text",
     kind: Kind::Classification,
@@ -155,6 +167,15 @@ mod tests {
         let error = Task::named("sst-2").unwrap_err();
         assert!(error.to_string().contains("no task `sst-2`; there are `text`"), "{error}");
         assert_eq!(hint_of(&error).unwrap(), "did you mean `sst2`?");
+    }
+
+    #[test]
+    fn the_first_figure_is_the_one_to_select_by() {
+        for Task { metric, .. } in PRESETS {
+            let figures =
+                crate::metrics::measure(metric, ndarray::arr2(&[[0.0]]).view(), &[Gold::Missing], None);
+            assert_eq!(figures[0].0, metric.name());
+        }
     }
 
     #[test]

@@ -4,11 +4,13 @@ use super::compare::{Contender, compare};
 use super::run::{Finished, RECIPE, Run};
 use super::{Opener, describe};
 use crate::blueprint::{Blueprint, Purpose};
+use crate::bundle;
 use crate::cli::{Common, TrainArgs};
 use crate::console::Console;
 use crate::corpus::{Corpus, Subject};
 use crate::error::explained;
 use crate::labels::LabelStore;
+use crate::metrics::argmax;
 use crate::objective::Objective;
 use crate::recipe::{DataSection, Recipe};
 use crate::run_folder::RunFolder;
@@ -16,7 +18,6 @@ use crate::soft_labels::{ask_teacher, provenance};
 use crate::task::check_order;
 use crate::tokens::Tokenizer;
 use crate::trainer::Examples;
-use crate::{bundle, measure};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ fn resolve_objective(recipe: &mut Recipe, subject: &Subject, train: &Corpus) -> 
 fn check_teacher(store: &LabelStore, train: &Corpus, subject: &Subject) -> Result<()> {
     let Some(labels) = &subject.labels else { return Ok(()) };
     let logits = store.logits_for(&train.keys)?;
-    check_order(&measure::classes(logits.view()), &train.gold, labels)
+    check_order(&argmax(logits.view()), &train.gold, labels)
 }
 
 /// Opens the student's tokenizer: its own where one is given or comes with its shape or weights, else the teacher's.
