@@ -1,7 +1,9 @@
 //! The student before its first step: its shape, and the weights it starts with.
 
+use crate::corpus::Subject;
 use crate::error::explained;
 use crate::recipe::StudentSection;
+use crate::tokens::Tokenizer;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use student::bert::{Bert, BertConfig, PRESETS, Preset, ProblemType};
@@ -18,6 +20,18 @@ pub struct Purpose {
     pub labels: Vec<String>,
     /// Whether it predicts a number.
     pub regression: bool,
+}
+
+impl Purpose {
+    /// Says what a student must fit that reads with `tokenizer` and predicts `subject`.
+    pub fn of(subject: &Subject, tokenizer: &Tokenizer) -> Self {
+        Purpose {
+            vocab_size: tokenizer.vocab_size(),
+            pad_token_id: tokenizer.pad_id(),
+            labels: subject.logit_names(),
+            regression: subject.is_regression(),
+        }
+    }
 }
 
 /// A student that is ready to be trained.

@@ -11,7 +11,7 @@ use crate::run_folder::{Existing, RunFolder};
 use anyhow::Result;
 
 /// The student of the demo: several times smaller than its teacher, and quick to train.
-const STUDENT: &str = "bert-mini";
+const STUDENT: &str = "bert-tiny";
 
 /// Fetches an encoder and texts, makes a teacher, and distils it.
 ///
@@ -39,7 +39,8 @@ pub fn run(args: &DemoArgs, common: &Common, console: &Console) -> Result<()> {
     console.say("\n2. Distil it into a student several times smaller");
     recipe.teacher.path = Some(teacher.path().to_owned());
     recipe.student.shape = Some(STUDENT.into());
-    recipe.train.epochs = 4;
+    recipe.train.epochs = 3;
+    recipe.train.learning_rate = Some(1e-3);
     distil(recipe, &student, common, console)?;
 
     let (teacher, student, eval) = (teacher.path().display(), student.path().display(), texts.eval.display());

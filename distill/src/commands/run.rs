@@ -153,7 +153,7 @@ impl Run<'_> {
         let terms: Vec<String> =
             objective.terms().iter().map(|term| format!("{} {}", term.weight, term.loss.name())).collect();
         self.console.say(format_args!(
-            "student: {} layers x {}, {} parameters · objective: {} · {} steps{}",
+            "model: {} layers x {}, {} parameters · objective: {} · {} steps{}",
             config.num_hidden_layers,
             config.hidden_size,
             count(engine.layout().num_parameters()),

@@ -53,12 +53,7 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     // Whatever can be wrong is found before the long work begins.
     let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
     let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
-    let purpose = Purpose {
-        vocab_size: student_tokenizer.vocab_size(),
-        pad_token_id: student_tokenizer.pad_id(),
-        labels: subject.logit_names(),
-        regression: subject.is_regression(),
-    };
+    let purpose = Purpose::of(&subject, &student_tokenizer);
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
 
     let cache = recipe.teacher.cache.clone().unwrap_or_else(|| folder.join("labels.safetensors"));
