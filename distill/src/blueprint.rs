@@ -14,6 +14,8 @@ use student::{Architecture, Arena, checkpoint, import, init};
 pub struct Purpose {
     /// V of its tokenizer.
     pub vocab_size: usize,
+    /// The segments that its tokenizer tells apart.
+    pub num_segments: usize,
     /// The id that fills up shorter texts.
     pub pad_token_id: u32,
     /// The names of the logits.
@@ -24,13 +26,17 @@ pub struct Purpose {
 
 impl Purpose {
     /// Says what a student must fit that reads with `tokenizer` and predicts `subject`.
-    pub fn of(subject: &Subject, tokenizer: &Tokenizer) -> Self {
-        Purpose {
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode a text.
+    pub fn of(subject: &Subject, tokenizer: &Tokenizer) -> Result<Self> {
+        Ok(Purpose {
             vocab_size: tokenizer.vocab_size(),
+            num_segments: tokenizer.num_segments()?,
             pad_token_id: tokenizer.pad_id(),
             labels: subject.logit_names(),
             regression: subject.is_regression(),
-        }
+        })
     }
 }
 
@@ -98,13 +104,23 @@ fn shape(section: &StudentSection, purpose: &Purpose) -> Result<BertConfig> {
             "use a shape made for this tokenizer, or give the shape's own with `--set student.tokenizer=DIR`",
         ));
     }
+    if config.type_vocab_size < purpose.num_segments {
+        return Err(explained(
+            format!(
+                "the student has {} segment embeddings, but its tokenizer {} segments",
+                config.type_vocab_size, purpose.num_segments
+            ),
+            "use a shape whose `type_vocab_size` is as large, or the shape's own tokenizer",
+        ));
+    }
     Ok(config)
 }
 
 fn named_shape(shape: &str, purpose: &Purpose) -> Result<BertConfig> {
     let path = Path::new(shape);
     if let Some(preset) = Preset::named(shape) {
-        Ok(preset.config(purpose.vocab_size, purpose.labels.clone()))
+        let config = preset.config(purpose.vocab_size, purpose.labels.clone());
+        Ok(BertConfig { type_vocab_size: purpose.num_segments, ..config })
     } else if path.exists() {
         read_config(&config_of(path)?)
     } else {

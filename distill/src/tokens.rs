@@ -20,6 +20,7 @@ pub struct Tokenizer {
     source: PathBuf,
     fingerprint: String,
     pad_id: u32,
+    max_length: usize,
 }
 
 /// Encoded texts, packed one after the other.
@@ -47,6 +48,9 @@ const COMPANIONS: &[&str] = &[
     "sentencepiece.bpe.model",
 ];
 
+/// The shortest limit on tokens that leaves room for text.
+const MIN_LENGTH: usize = 5;
+
 /// What models of all families call the token that fills up shorter texts.
 const PADS: &[&str] = &["[PAD]", "<pad>"];
 
@@ -65,7 +69,7 @@ impl Tokenizer {
             let inner =
                 tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| malformed(&file, &error))?;
             (inner, bytes)
-        } else if vocabulary.exists() {
+        } else if path.is_dir() && vocabulary.exists() {
             let bytes = std::fs::read(&vocabulary)
                 .with_context(|| format!("cannot read `{}`", vocabulary.display()))?;
             (word_piece(&vocabulary, &folder.join(SETTINGS))?, bytes)
@@ -78,25 +82,36 @@ impl Tokenizer {
                 "copy `tokenizer.json` from the model's directory into it",
             ));
         };
-        let cut = TruncationParams {
-            max_length,
-            strategy: TruncationStrategy::LongestFirst,
-            ..TruncationParams::default()
-        };
         inner.with_padding(None);
-        inner.with_truncation(Some(cut)).map_err(|error| {
-            explained(
-                format!("texts cannot be cut after {max_length} tokens: {error}"),
-                "give a larger `--max-length`; special tokens take two or three",
-            )
-        })?;
+        truncate(&mut inner, max_length)?;
         let pad_id = PADS.iter().find_map(|pad| inner.token_to_id(pad)).unwrap_or(0);
-        Ok(Tokenizer { inner, source: path.to_owned(), fingerprint: fingerprint(&read), pad_id })
+        Ok(Tokenizer { inner, source: path.to_owned(), fingerprint: fingerprint(&read), pad_id, max_length })
     }
 
     /// Returns the number of ids, counted to the highest.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |highest| highest as usize + 1)
+    }
+
+    /// Returns the number of segments that the tokenizer tells apart in a pair of texts: BERT's two, RoBERTa's one.
+    ///
+    /// # Errors
+    /// When it cannot encode a pair.
+    pub fn num_segments(&self) -> Result<usize> {
+        let pair = self.encode_here(&[("a", Some("a"))])?;
+        Ok(pair.type_ids.iter().max().map_or(1, |highest| *highest as usize + 1))
+    }
+
+    /// Cuts texts at `tokens`, too, if that is shorter.
+    ///
+    /// # Errors
+    /// When nothing but special tokens would be left.
+    pub fn cut_at(mut self, tokens: usize) -> Result<Self> {
+        if tokens < self.max_length {
+            self.max_length = tokens;
+            truncate(&mut self.inner, tokens)?;
+        }
+        Ok(self)
     }
 
     /// Returns the id that fills up shorter texts.
@@ -221,24 +236,46 @@ pub fn companions(source: &Path) -> Vec<PathBuf> {
     COMPANIONS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
 }
 
+fn truncate(tokenizer: &mut tokenizers::Tokenizer, max_length: usize) -> Result<()> {
+    let too_short = |reason: String| {
+        explained(
+            format!("texts cannot be cut after {max_length} tokens: {reason}"),
+            "use a model that takes longer texts, or a larger `--max-length`",
+        )
+    };
+    // The library takes the special tokens of a pair, up to four, off this number without looking.
+    if max_length < MIN_LENGTH {
+        return Err(too_short(format!("special tokens alone may take {}", MIN_LENGTH - 1)));
+    }
+    let strategy = TruncationStrategy::LongestFirst;
+    let cut = TruncationParams { max_length, strategy, ..TruncationParams::default() };
+    tokenizer.with_truncation(Some(cut)).map(|_| ()).map_err(|error| too_short(error.to_string()))
+}
+
 /// Builds BERT's WordPiece tokenizer out of a list of words (Devlin et al. 2019; Wu et al. 2016).
 fn word_piece(vocabulary: &Path, settings: &Path) -> Result<tokenizers::Tokenizer> {
     let model = WordPiece::from_file(&vocabulary.to_string_lossy())
         .unk_token("[UNK]".into())
         .build()
         .map_err(|error| malformed(vocabulary, &error))?;
-    let settings: Value = std::fs::read(settings)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let settings: Value = match std::fs::read(settings) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).with_context(|| format!("`{}` is not JSON", settings.display()))?
+        }
+        Err(_) => Value::Null,
+    };
+    let chinese = settings["tokenize_chinese_chars"].as_bool().unwrap_or(true);
     let lowercase = settings["do_lower_case"].as_bool().unwrap_or(true);
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     let id = |token: &str| -> Result<(String, u32)> {
-        let missing = || anyhow!("`{}` has no word `{token}`", vocabulary.display());
+        let missing = || {
+            let hint = "BERT's vocabularies have it; give the model's `tokenizer.json` instead";
+            explained(format!("`{}` has no word `{token}`", vocabulary.display()), hint)
+        };
         Ok((token.to_owned(), tokenizer.token_to_id(token).ok_or_else(missing)?))
     };
     let processing = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
-    let normalizer = BertNormalizer::new(true, true, settings["strip_accents"].as_bool(), lowercase);
+    let normalizer = BertNormalizer::new(true, chinese, settings["strip_accents"].as_bool(), lowercase);
     tokenizer.with_normalizer(Some(normalizer)).map_err(|error| malformed(vocabulary, &error))?;
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(processing));
@@ -297,6 +334,13 @@ mod tests {
         let tokenizer = Tokenizer::open(folder.path(), 7).unwrap();
         assert_eq!(ids(&tokenizer, &"a ".repeat(50), None).0, [2, 5, 5, 5, 5, 5, 3]);
         assert_eq!(ids(&tokenizer, "b", Some(&"a ".repeat(50))).0, [2, 11, 3, 5, 5, 5, 3]);
+        let shorter = tokenizer.cut_at(9).unwrap().cut_at(5).unwrap();
+        assert_eq!(ids(&shorter, &"a ".repeat(50), None).0, [2, 5, 5, 5, 3]);
+        assert_eq!(ids(&shorter, &"a ".repeat(50), Some("b b b")).0.len(), 5);
+        assert_eq!(shorter.num_segments().unwrap(), 2);
+        for tokens in 0..5 {
+            assert!(Tokenizer::open(folder.path(), tokens).is_err(), "{tokens}");
+        }
     }
 
     #[test]

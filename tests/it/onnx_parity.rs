@@ -55,6 +55,7 @@ proptest! {
         head_width in 1_usize..28,
         intermediate in 1_usize..70,
         labels in 1_usize..5,
+        segments in 1_usize..3,
         lengths in prop::collection::vec(1_u32..30, 1..6),
         seed: u64,
     ) {
@@ -64,9 +65,14 @@ proptest! {
             num_attention_heads: heads,
             hidden_size: heads * head_width,
             intermediate_size: intermediate,
+            type_vocab_size: segments,
             ..tiny::config(&names.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        let sequences: Vec<_> = lengths.iter().map(|&length| sequence(length, seed as u32 % 1000)).collect();
+        let sequences: Vec<_> = lengths
+            .iter()
+            .map(|&length| sequence(length, seed as u32 % 1000))
+            .map(|(ids, kinds)| (ids, kinds.into_iter().map(|kind| kind.min(segments as u32 - 1)).collect()))
+            .collect();
         let difference = difference(config, seed, &sequences);
         prop_assert!(difference <= TOLERANCE, "{difference:e}");
     }

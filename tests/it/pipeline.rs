@@ -173,6 +173,14 @@ fn pairs_with_a_student_of_another_tokenizer_are_distilled() {
 }
 
 #[test]
+fn a_student_with_fewer_positions_than_its_teacher_reads_less_of_long_texts() {
+    let dir = Dir::prepared();
+    let config = student::bert::BertConfig { max_position_embeddings: 6, ..tiny::config(&["x", "y"]) };
+    dir.write("student.json", config.to_json());
+    dir.ok("train --teacher teacher --data train.tsv --eval dev.tsv --student student.json --max-steps 2 --out out");
+}
+
+#[test]
 fn a_trained_student_teaches_the_next_one_and_is_exported_again() {
     let dir = Dir::prepared();
     write_student(&dir);

@@ -44,7 +44,7 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
 
     let tokenizer = bundle::tokenizer(&base, subject.max_length)?;
     tokenizer.check_vocabulary(config.vocab_size, &base.display().to_string())?;
-    let purpose = Purpose::of(&subject, &tokenizer);
+    let purpose = Purpose::of(&subject, &tokenizer)?;
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
     let threads = common.threads.unwrap_or(0);
     let (train_examples, eval_examples) =

@@ -89,6 +89,7 @@ impl Opener<'_> {
     /// Opens the tokenizer that belongs to a model, and makes sure that it does.
     fn tokenizer(&self, model: &Teacher, folder: &Path, max_length: usize) -> Result<Tokenizer> {
         let tokenizer = bundle::tokenizer(folder, max_length)?;
+        let tokenizer = tokenizer.cut_at(model.config().max_tokens().unwrap_or(max_length))?;
         if let Some(vocab_size) = model.config().vocab_size {
             tokenizer.check_vocabulary(vocab_size, &folder.display().to_string())?;
         }

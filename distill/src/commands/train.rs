@@ -53,8 +53,9 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     // Whatever can be wrong is found before the long work begins.
     let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
     let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
-    let purpose = Purpose::of(&subject, &student_tokenizer);
+    let purpose = Purpose::of(&subject, &student_tokenizer)?;
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+    let student_tokenizer = student_tokenizer.cut_at(blueprint.bert.config().max_position_embeddings)?;
 
     let cache = recipe.teacher.cache.clone().unwrap_or_else(|| folder.join("labels.safetensors"));
     let store = ask_teacher(&mut teacher, &tokenizer, &subject, &[&train, &eval], &cache, None, console)?;

@@ -98,8 +98,8 @@ impl Recipe {
                 return refuse(key, value.to_string(), range);
             }
         }
-        if let Some(length) = self.data.max_length.filter(|&length| length < 4) {
-            return refuse("data.max_length", length.to_string(), "at least 4");
+        if let Some(length) = self.data.max_length.filter(|&length| length < 5) {
+            return refuse("data.max_length", length.to_string(), "at least 5");
         }
         Ok(())
     }

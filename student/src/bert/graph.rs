@@ -14,14 +14,15 @@ const MASKED: f32 = -10_000.0;
 
 /// Adds the whole model to `graph`: inputs `input_ids`, `attention_mask`, `token_type_ids`; output `logits`, [B, C].
 ///
+/// A model with one segment has no `token_type_ids`: there is nothing to tell apart.
 /// A linear layer's weight is stored as `MatMul` wants it, [in, out], under its own name and `.T`.
 pub(super) fn lower(bert: &Bert, params: &Arena, graph: &mut GraphBuilder) {
-    let [ids, mask, types] =
-        ["input_ids", "attention_mask", "token_type_ids"].map(|name| graph.int64_input(name, &TOKENS));
+    let [ids, mask] = ["input_ids", "attention_mask"].map(|name| graph.int64_input(name, &TOKENS));
+    let types = (bert.config.type_vocab_size > 1).then(|| graph.int64_input("token_type_ids", &TOKENS));
     let heads = bert.config.num_attention_heads;
     let mut root = Lowering { layout: &bert.layout, params, nodes: graph.at("bert") };
     let mask = root.mask(&mask);
-    let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, &types);
+    let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, types.as_ref());
     for (i, layer) in bert.layers.iter().enumerate() {
         x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, heads, &x, &mask, bert.readout(i));
     }
@@ -52,13 +53,16 @@ impl<'a> Lowering<'a> {
     }
 
     /// `ids`, `types`: [B, T]; result: [B, T, H]. Runtimes refuse a T above the number of positions.
-    fn embeddings(&mut self, layer: &Embeddings, ids: &Value, types: &Value) -> Value {
+    fn embeddings(&mut self, layer: &Embeddings, ids: &Value, types: Option<&Value>) -> Value {
         let [word, position, token_type] =
             [layer.word, layer.position, layer.token_type].map(|table| self.table(table));
         let positions = self.nodes.positions(ids, 1);
         let word = self.nodes.gather(&word, ids, 0);
         let position = self.nodes.gather(&position, &positions, 0);
-        let token_type = self.nodes.gather(&token_type, types, 0);
+        let token_type = match types {
+            Some(types) => self.nodes.gather(&token_type, types, 0),
+            None => token_type,
+        };
         let sum = self.nodes.add(&word, &position);
         let sum = self.nodes.add(&sum, &token_type);
         self.layer_norm(&layer.norm, &sum)
