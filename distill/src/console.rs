@@ -55,7 +55,7 @@ impl Console {
             Talk::Terminal => ProgressBar::new(total as u64),
             Talk::None | Talk::Lines => ProgressBar::hidden(),
         };
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} · {msg} · {eta} left");
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} · {eta} left · {wide_msg}");
         bar.set_style(style.expect("the template is valid").progress_chars("━╸─"));
         bar.set_prefix(what.to_owned());
         Progress {
