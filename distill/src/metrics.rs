@@ -11,7 +11,7 @@ pub type Figure = (&'static str, Option<f64>);
 
 /// Measures a model's logits on the rows that have labels. The first figure is the one to select by.
 ///
-/// Shapes: `logits`: [B, C], or [B, 1] for a regression; `gold`: [B]. `labels` tells which class F1 is about; its second
+/// Shapes: `logits`: [B, C], or [B, 1] for a regression; `gold`: `[B]`. `labels` tells which class F1 is about; its second
 /// class is, if the metric's is not among its names.
 pub fn measure(
     metric: Metric,
@@ -49,7 +49,7 @@ pub fn measure(
 
 /// Returns the class of the greatest logit of each row, the first of equals.
 ///
-/// Shapes: `logits`: [B, C] with C at least 1; returned: [B].
+/// Shapes: `logits`: [B, C] with C at least 1; returned: `[B]`.
 pub fn argmax(logits: ArrayView2<'_, f32>) -> Vec<usize> {
     let of_row = |row: ArrayView1<'_, f32>| {
         let better = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
@@ -58,19 +58,19 @@ pub fn argmax(logits: ArrayView2<'_, f32>) -> Vec<usize> {
     logits.rows().into_iter().map(of_row).collect()
 }
 
-/// Returns the fraction of predictions that are right. Shapes: [B], [B]. `None` on no rows.
+/// Returns the fraction of predictions that are right. Shapes: `[B]`, `[B]`. `None` on no rows.
 pub fn accuracy(predicted: &[usize], gold: &[usize]) -> Option<f64> {
     assert_eq!(predicted.len(), gold.len(), "one prediction is needed for each label");
     let right = predicted.iter().zip(gold).filter(|(predicted, gold)| predicted == gold).count();
     (!gold.is_empty()).then(|| right as f64 / gold.len() as f64)
 }
 
-/// Returns the fraction of rows on which two models predict the same. Shapes: [B], [B]. `None` on no rows.
+/// Returns the fraction of rows on which two models predict the same. Shapes: `[B]`, `[B]`. `None` on no rows.
 pub fn agreement(teacher: &[usize], student: &[usize]) -> Option<f64> {
     accuracy(student, teacher)
 }
 
-/// Returns F1 of one class, `2 tp / (2 tp + fp + fn)`; 0 if it is neither predicted nor there. Shapes: [B], [B].
+/// Returns F1 of one class, `2 tp / (2 tp + fp + fn)`; 0 if it is neither predicted nor there. Shapes: `[B]`, `[B]`.
 /// `None` on no rows.
 pub fn f1(predicted: &[usize], gold: &[usize], positive: usize) -> Option<f64> {
     assert_eq!(predicted.len(), gold.len(), "one prediction is needed for each label");
@@ -85,14 +85,14 @@ pub fn f1(predicted: &[usize], gold: &[usize], positive: usize) -> Option<f64> {
     (!gold.is_empty()).then(|| if all == 0 { 0.0 } else { 2.0 * hits as f64 / all as f64 })
 }
 
-/// Returns the mean F1 over the classes that are predicted or there. Shapes: [B], [B]. `None` on no rows.
+/// Returns the mean F1 over the classes that are predicted or there. Shapes: `[B]`, `[B]`. `None` on no rows.
 pub fn macro_f1(predicted: &[usize], gold: &[usize]) -> Option<f64> {
     let classes: std::collections::BTreeSet<usize> = predicted.iter().chain(gold).copied().collect();
     let sum: f64 = classes.iter().filter_map(|class| f1(predicted, gold, *class)).sum();
     (!gold.is_empty()).then(|| sum / classes.len() as f64)
 }
 
-/// Returns Matthews' correlation coefficient, for any number of classes. Shapes: [B], [B]. `None` on no rows.
+/// Returns Matthews' correlation coefficient, for any number of classes. Shapes: `[B]`, `[B]`. `None` on no rows.
 ///
 /// `(c B − Σ_k p_k g_k) / √((B² − Σ p_k²) (B² − Σ g_k²))`, with `c` rows right and `p_k`, `g_k` rows predicted and labelled
 /// `k` (Gorodkin 2004, equation 8). It is 0 if either is all one class.
@@ -110,7 +110,7 @@ pub fn matthews(predicted: &[usize], gold: &[usize]) -> Option<f64> {
     Some(if spread == 0.0 { 0.0 } else { (right * rows - dot(&p, &g)) / spread.sqrt() })
 }
 
-/// Returns Pearson's correlation. Shapes: [B], [B]. `None` if either is constant or not finite, or B is below 2.
+/// Returns Pearson's correlation. Shapes: `[B]`, `[B]`. `None` if either is constant or not finite, or B is below 2.
 pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     assert_eq!(x.len(), y.len(), "one value is needed for each other");
     // A constant is told by its values: about its rounded mean it need not have variance 0.
@@ -130,7 +130,7 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
 
 /// Returns Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs.
 ///
-/// Shapes: [B], [B]. `None` if either is constant or not finite, or B is below 2.
+/// Shapes: `[B]`, `[B]`. `None` if either is constant or not finite, or B is below 2.
 pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     assert_eq!(x.len(), y.len(), "one value is needed for each other");
     let finite = x.iter().chain(y).all(|value| value.is_finite());

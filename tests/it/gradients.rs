@@ -1,10 +1,14 @@
 //! The gradient of the whole model: right for every parameter, and there for every parameter.
 
 use crate::support::tiny;
+use distill::objective::{Loss, Objective, Target, Term, Totals};
+use distill::task::Gold;
 use ndarray::Array2;
 use student::architecture::{DropoutKey, Mode};
 use student::bert::{Bert, BertConfig};
+use student::engine::{CpuEngine, Engine};
 use student::gradcheck::{check_elements, noise2};
+use student::optim::AdamWStep;
 use student::{Architecture, Arena, OutputGrads, PackedBatch};
 
 fn small() -> (Bert, Arena<f64>) {
@@ -66,6 +70,41 @@ fn every_tensor_receives_a_gradient_and_the_key_bias_exactly_none() {
             assert!(largest > 1e-9, "{} has no gradient", entry.name);
         }
     }
+}
+
+#[test]
+fn one_batch_is_learnt_by_heart() {
+    let (bert, params) =
+        tiny::model(BertConfig { initializer_range: 0.1, ..tiny::config(&["a", "b", "c"]) }, 1);
+    let bert = Bert::new(BertConfig {
+        hidden_dropout_prob: 0.0,
+        attention_probs_dropout_prob: 0.0,
+        ..bert.config().clone()
+    });
+    let mut engine = CpuEngine::new(bert.unwrap(), params, 1).unwrap();
+    let gold = [Gold::Class(2), Gold::Class(0), Gold::Class(1)];
+    let objective = Objective::new([Term { weight: 1.0, loss: Loss::CrossEntropy }]).unwrap();
+    let step = AdamWStep { learning_rate: 3e-3, ..AdamWStep::default() };
+    let mut losses = Vec::new();
+    for pass in 0..100 {
+        let logits = engine.forward(&batch(), DropoutKey { seed: 1, pass }).logits;
+        let target = Target { soft: None, gold: &gold };
+        let (evaluation, logits) = objective.evaluate(logits.view(), &target, Totals::of(&gold));
+        engine.backward(OutputGrads { logits }).unwrap();
+        engine.update(&step);
+        losses.push(evaluation.total);
+    }
+    assert!(losses[0] > 0.5 && losses[99] < 0.01, "from {} to {}", losses[0], losses[99]);
+}
+
+#[test]
+fn backward_without_forward_is_an_error() {
+    let (bert, params) = tiny::model(tiny::config(&["a", "b"]), 1);
+    let mut engine = CpuEngine::new(bert, params, 1).unwrap();
+    assert!(engine.backward(OutputGrads { logits: noise2([1, 2], 1) }).is_err());
+    engine.forward(&batch(), DropoutKey { seed: 1, pass: 1 });
+    let d_logits = || OutputGrads { logits: noise2([3, 2], 1) };
+    assert!(engine.backward(d_logits()).is_ok() && engine.backward(d_logits()).is_err());
 }
 
 #[test]

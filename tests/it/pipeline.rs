@@ -173,6 +173,17 @@ fn pairs_with_a_student_of_another_tokenizer_are_distilled() {
 }
 
 #[test]
+fn training_stops_early_and_keeps_the_best_student() {
+    let dir = Dir::prepared();
+    let done = dir
+        .ok("train --teacher teacher --data train.tsv --eval dev.tsv --init teacher --lr 1e-12 --epochs 9 \
+                       --eval-every 2 --patience 3 --out out --json");
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    // The first evaluation is the best, since nothing is learnt; three later ones are no better.
+    assert_eq!((&report["training"]["steps"], &report["training"]["kept_step"]), (&8.into(), &2.into()));
+}
+
+#[test]
 fn a_student_with_fewer_positions_than_its_teacher_reads_less_of_long_texts() {
     let dir = Dir::prepared();
     let config = student::bert::BertConfig { max_position_embeddings: 6, ..tiny::config(&["x", "y"]) };

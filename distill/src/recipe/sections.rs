@@ -211,7 +211,8 @@ impl ObjectiveSection {
                     hint,
                 ));
             }
-            (Some(alpha), ..) => (alpha, 1.0 - alpha),
+            // Rounded, since a person who says 0.9 means 0.1 for the rest.
+            (Some(alpha), ..) => (alpha, ((1.0 - alpha) * 1e12).round() / 1e12),
             (None, true, true) => (0.9, 0.1),
             (None, true, false) => (1.0, 0.0),
             (None, false, _) => (0.0, 1.0),
