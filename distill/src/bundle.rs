@@ -167,7 +167,11 @@ pub fn engine(bert: Bert, params: Arena, threads: usize) -> Result<CpuEngine<Ber
 /// # Errors
 /// When there is none.
 pub fn tokenizer(model: &Path, max_length: usize) -> Result<Tokenizer> {
-    let beside = if model.is_file() { model.parent().unwrap_or(Path::new(".")) } else { model };
+    let beside = match model.parent() {
+        Some(folder) if model.is_file() && folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) if model.is_file() => folder,
+        _ => model,
+    };
     let above = beside.parent().filter(|_| beside.file_name().is_some_and(|name| name == "onnx"));
     let has_one =
         |folder: &&Path| folder.join("tokenizer.json").exists() || folder.join("vocab.txt").exists();

@@ -56,6 +56,17 @@ fn predictions_are_json_lines_from_arguments_or_standard_input() {
 }
 
 #[test]
+fn a_bare_graph_finds_its_tokenizer_beside_it_and_above() {
+    let dir = Dir::prepared();
+    std::fs::copy(dir.path("teacher/tokenizer.json"), dir.path("tokenizer.json")).unwrap();
+    std::fs::copy(dir.path("teacher/config.json"), dir.path("config.json")).unwrap();
+    std::fs::copy(dir.path("teacher/onnx/model.onnx"), dir.path("bare.onnx")).unwrap();
+    let said = ["teacher", "teacher/onnx/model.onnx", "bare.onnx", "./bare.onnx"]
+        .map(|model| dir.ok(&format!("predict --model {model} lovely")).stdout);
+    assert!(said.iter().all(|line| *line == said[0]), "{said:?}");
+}
+
+#[test]
 fn quiet_runs_say_nothing_and_json_runs_print_json() {
     let dir = Dir::prepared();
     let arguments =

@@ -43,12 +43,13 @@ pub fn run(args: &DemoArgs, common: &Common, console: &Console) -> Result<()> {
     recipe.train.learning_rate = Some(1e-3);
     distil(recipe, &student, common, console)?;
 
+    let program = std::env::args().next().unwrap_or_else(|| "distill".into());
     let (teacher, student, eval) = (teacher.path().display(), student.path().display(), texts.eval.display());
     console.say(format_args!(
         "\nNext:
-  distill predict --model {student} \"a delightful film\"
-  distill compare --teacher {teacher} --student {student} --data {eval}
-  distill train --teacher DIR --data FILE --out DIR      # with your own teacher and text"
+  {program} predict --model {student} \"a delightful film\"
+  {program} compare --teacher {teacher} --student {student} --data {eval}
+  {program} train --teacher DIR --data FILE --out DIR      # with your own teacher and text"
     ));
     Ok(())
 }
