@@ -207,11 +207,13 @@ fn two_runs_into_one_folder_do_not_mix() {
     let dir = Dir::prepared();
     let mut first = dir.command(&TRAIN.replace("--max-steps 2", "--max-steps 100000"));
     let mut first = first.stderr(std::process::Stdio::null()).spawn().unwrap();
-    while !dir.path("out/recipe.toml").exists() {
+    let start = std::time::Instant::now();
+    while !dir.path("out/recipe.toml").exists() && start.elapsed().as_secs() < 120 {
         std::thread::yield_now();
     }
-    let error = dir.error(&format!("{TRAIN} --overwrite"));
-    assert!(error.contains("another process is writing"), "{error}");
+    let second = dir.run(&format!("{TRAIN} --overwrite"));
     first.kill().unwrap();
     first.wait().unwrap();
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("another process is writing"), "{}", second.stderr);
 }
