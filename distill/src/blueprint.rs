@@ -95,23 +95,16 @@ fn shape(section: &StudentSection, purpose: &Purpose) -> Result<BertConfig> {
     {
         config.num_hidden_layers = layers.len();
     }
-    if config.vocab_size < purpose.vocab_size {
-        return Err(explained(
-            format!(
-                "the student has {} word embeddings, but its tokenizer {} words",
-                config.vocab_size, purpose.vocab_size
-            ),
-            "use a shape made for this tokenizer, or give the shape's own with `--set student.tokenizer=DIR`",
-        ));
-    }
-    if config.type_vocab_size < purpose.num_segments {
-        return Err(explained(
-            format!(
-                "the student has {} segment embeddings, but its tokenizer {} segments",
-                config.type_vocab_size, purpose.num_segments
-            ),
-            "use a shape whose `type_vocab_size` is as large, or the shape's own tokenizer",
-        ));
+    for (what, has, needs) in [
+        ("word", config.vocab_size, purpose.vocab_size),
+        ("segment", config.type_vocab_size, purpose.num_segments),
+    ] {
+        if has < needs {
+            return Err(explained(
+                format!("the student has {has} {what} embeddings, but its tokenizer {needs} {what}s"),
+                "use a shape made for this tokenizer, or give the shape's own with `--set student.tokenizer=DIR`",
+            ));
+        }
     }
     Ok(config)
 }

@@ -1,8 +1,8 @@
 //! `distill finetune`: a teacher out of an encoder and labels.
 
+use super::Opener;
+use super::material::{prepare, required};
 use super::run::{RECIPE, Run};
-use super::train::{read, required};
-use super::{Opener, describe};
 use crate::blueprint::{Blueprint, Purpose, read_config};
 use crate::bundle;
 use crate::cli::{Common, FinetuneArgs};
@@ -37,10 +37,7 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
     let data = required(recipe.data.train.clone(), "data", "the file to train on")?;
     let config = read_config(&base.join("config.json"))?;
     let subject = Subject::of_data(&recipe.data, &data, Some(config.max_position_embeddings))?;
-    let (train, eval) = read(&recipe.data, &subject)?;
-    console.say(format_args!("train: {} · eval: {}", describe(&train), describe(&eval)));
-    recipe.objective.resolve(false, train.num_labelled() > 0, subject.is_regression())?;
-    recipe.objective.objective()?.check(false, train.num_labelled(), subject.is_regression())?;
+    let (train, eval) = prepare(&mut recipe, &subject, None, console)?;
 
     let tokenizer = bundle::tokenizer(&base, subject.max_length)?;
     tokenizer.check_vocabulary(config.vocab_size, &base.display().to_string())?;

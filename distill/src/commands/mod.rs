@@ -8,6 +8,7 @@ mod export;
 mod finetune;
 mod inspect;
 mod label;
+mod material;
 mod predict;
 mod run;
 mod train;

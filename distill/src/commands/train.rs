@@ -1,18 +1,17 @@
 //! `distill train`: the main job, from a teacher and a text to a verified student and a comparison.
 
+use super::Opener;
 use super::compare::{Contender, compare};
+use super::material::{prepare, required};
 use super::run::{Finished, RECIPE, Run};
-use super::{Opener, describe};
 use crate::blueprint::{Blueprint, Purpose};
 use crate::bundle;
 use crate::cli::{Common, TrainArgs};
 use crate::console::Console;
 use crate::corpus::{Corpus, Subject};
-use crate::error::explained;
 use crate::labels::LabelStore;
 use crate::metrics::argmax;
-use crate::objective::Objective;
-use crate::recipe::{DataSection, Recipe};
+use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::soft_labels::{ask_teacher, provenance};
 use crate::task::check_order;
@@ -20,7 +19,7 @@ use crate::tokens::Tokenizer;
 use crate::trainer::Examples;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The learning rate of a student that starts with copied weights.
 const COPIED_RATE: f64 = 1e-4;
@@ -46,9 +45,7 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     let path = required(recipe.teacher.path.clone(), "teacher", "the directory of the model to learn from")?;
     let mut teacher = opener.teacher(&recipe.teacher, &path)?;
     let subject = Subject::of_model(&recipe.data, teacher.config(), teacher.num_classes())?;
-    let (train, eval) = read(&recipe.data, &subject)?;
-    console.say(format_args!("train: {} · eval: {}", describe(&train), describe(&eval)));
-    resolve_objective(&mut recipe, &subject, &train)?;
+    let (train, eval) = prepare(&mut recipe, &subject, Some(&teacher), console)?;
 
     // Whatever can be wrong is found before the long work begins.
     let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
@@ -87,42 +84,6 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     let Some(finished) = run.execute(blueprint, &opener.options(&notify))? else { return Ok(()) };
     drop(teacher);
     report(&finished, &path, folder, &eval, &subject, &opener)
-}
-
-/// Returns a setting, or an error that tells how to give it.
-pub fn required(setting: Option<PathBuf>, flag: &str, what: &str) -> Result<PathBuf> {
-    setting.ok_or_else(|| explained(format!("`--{flag}` is missing"), format!("give {what} with `--{flag}`")))
-}
-
-/// Reads the texts to train on and to evaluate on.
-///
-/// # Errors
-/// When a file cannot be read, or nothing is left to train or to evaluate on.
-pub fn read(section: &DataSection, subject: &Subject) -> Result<(Corpus, Corpus)> {
-    let path = required(section.train.clone(), "data", "the file to train on")?;
-    let all = subject.read(&path)?;
-    let (train, eval) = match &section.eval {
-        Some(eval) => (all, subject.read(eval)?),
-        None => all.hold_out(section.holdout),
-    };
-    if train.is_empty() || eval.is_empty() {
-        return Err(explained(
-            format!(
-                "`{}` is too small to hold out a share of {} to evaluate on",
-                path.display(),
-                section.holdout
-            ),
-            "give a file to evaluate on with `--eval`, or a larger share with `--set data.holdout=0.2`",
-        ));
-    }
-    Ok((train, eval))
-}
-
-fn resolve_objective(recipe: &mut Recipe, subject: &Subject, train: &Corpus) -> Result<Objective> {
-    recipe.objective.resolve(true, train.num_labelled() > 0, subject.is_regression())?;
-    let objective = recipe.objective.objective()?;
-    objective.check(true, train.num_labelled(), subject.is_regression())?;
-    Ok(objective)
 }
 
 /// Refuses a teacher whose classes stand in another order than the labels.
