@@ -2,6 +2,7 @@
 
 use crate::error::explained;
 use anyhow::{Context, Result};
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use student::files::is_temporary;
@@ -34,7 +35,7 @@ impl RunFolder {
     /// made.
     pub fn open(path: &Path, existing: Existing, produces: &str) -> Result<Self> {
         let occupied = match std::fs::read_dir(path) {
-            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)),
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_harmless(&entry.file_name()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot use `{}` as a folder", path.display()));
@@ -86,6 +87,12 @@ impl RunFolder {
     }
 }
 
+/// Says whether a file does not make a folder somebody's: a lock, or labels, which a run that was stopped before it
+/// trained leaves behind. Labels know whose they are, and are added to, never replaced.
+fn is_harmless(name: &OsStr) -> bool {
+    name == LOCK || name.to_string_lossy().starts_with("labels.")
+}
+
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.
 fn remove_leftovers(path: &Path) {
     for folder in [path.to_owned(), path.join("checkpoint"), path.join("onnx")] {
@@ -121,6 +128,9 @@ mod tests {
         drop(open(&path, Existing::Refuse).unwrap());
         drop(open(&path, Existing::Refuse).unwrap());
         assert!(open(&path, Existing::Resume).err().unwrap().contains("nothing to resume"));
+        std::fs::write(path.join("labels.safetensors.journal"), "").unwrap();
+        drop(open(&path, Existing::Refuse).unwrap());
+        std::fs::remove_file(path.join("labels.safetensors.journal")).unwrap();
         std::fs::write(path.join("recipe.toml"), "").unwrap();
         assert!(open(&path, Existing::Refuse).err().unwrap().contains("already exists"));
         drop(open(&path, Existing::Overwrite).unwrap());

@@ -159,7 +159,7 @@ fn a_teacher_whose_classes_are_swapped_is_refused() {
     );
     let error = dir.error(TRAIN);
     assert!(error.contains("order") && error.contains("--labels"), "{error}");
-    dir.ok(&format!("{TRAIN} --overwrite --labels negative,positive"));
+    dir.ok(&format!("{TRAIN} --labels negative,positive"));
 }
 
 #[test]
