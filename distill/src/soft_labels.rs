@@ -14,7 +14,7 @@ use teacher::Teacher;
 ///
 /// # Errors
 /// When the teacher's file cannot be read.
-pub fn provenance(teacher: &Teacher, tokenizer: &Tokenizer, subject: &Subject) -> Result<Provenance> {
+fn provenance(teacher: &Teacher, tokenizer: &Tokenizer, subject: &Subject) -> Result<Provenance> {
     Ok(Provenance {
         teacher: teacher.fingerprint()?.to_owned(),
         tokenizer: tokenizer.fingerprint().to_owned(),

@@ -49,7 +49,7 @@ const COMPANIONS: &[&str] = &[
 ];
 
 /// The shortest limit on tokens that leaves room for text.
-const MIN_LENGTH: usize = 5;
+pub const MIN_LENGTH: usize = 5;
 
 /// What models of all families call the token that fills up shorter texts.
 const PADS: &[&str] = &["[PAD]", "<pad>"];

@@ -13,7 +13,7 @@ use crate::labels::LabelStore;
 use crate::metrics::argmax;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
-use crate::soft_labels::{ask_teacher, provenance};
+use crate::soft_labels::ask_teacher;
 use crate::task::check_order;
 use crate::tokens::Tokenizer;
 use crate::trainer::Examples;
@@ -64,9 +64,8 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     recipe.resolve(&train_examples, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
     recipe.data.max_length = Some(subject.max_length);
 
-    let provenance = provenance(&teacher, &tokenizer, &subject)?;
     let sources = BTreeMap::from([
-        ("teacher".to_owned(), provenance.teacher),
+        ("teacher".to_owned(), teacher.fingerprint()?.to_owned()),
         ("train".to_owned(), train.dataset.fingerprint.clone()),
         ("eval".to_owned(), eval.dataset.fingerprint.clone()),
     ]);

@@ -9,6 +9,7 @@ mod sections;
 pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
 
 use crate::error::explained;
+use crate::tokens::MIN_LENGTH;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -98,8 +99,8 @@ impl Recipe {
                 return refuse(key, value.to_string(), range);
             }
         }
-        if let Some(length) = self.data.max_length.filter(|&length| length < 5) {
-            return refuse("data.max_length", length.to_string(), "at least 5");
+        if let Some(length) = self.data.max_length.filter(|&length| length < MIN_LENGTH) {
+            return refuse("data.max_length", length.to_string(), &format!("at least {MIN_LENGTH}"));
         }
         Ok(())
     }
