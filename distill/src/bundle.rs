@@ -13,7 +13,7 @@ use student::engine::{CpuEngine, Engine};
 use student::export::onnx;
 use student::files::write_atomically;
 use student::import::onnx::summary;
-use student::{Architecture, Arena, checkpoint};
+use student::{Architecture, Arena, Precision, checkpoint};
 use teacher::{Options, Teacher};
 
 /// The graph's place in a bundle.
@@ -158,8 +158,8 @@ pub fn verify(
 ///
 /// # Errors
 /// When the threads cannot be started.
-pub fn engine(bert: Bert, params: Arena, threads: usize) -> Result<CpuEngine<Bert>> {
-    Ok(CpuEngine::new(bert, params, threads)?)
+pub fn engine(bert: Bert, params: Arena, threads: usize, precision: Precision) -> Result<CpuEngine<Bert>> {
+    Ok(CpuEngine::new(bert, params, threads, precision)?)
 }
 
 /// Returns the tokenizer of a model directory, cutting at `max_length`.

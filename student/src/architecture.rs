@@ -1,7 +1,7 @@
 //! How the mathematics of a student goes: one trait, generic over the number type.
 
 use crate::export::onnx::GraphBuilder;
-use crate::{Arena, Layout, PackedBatch, Real};
+use crate::{Arena, Layout, PackedBatch, Params, Real};
 use ndarray::Array2;
 
 pub use crate::kernels::DropoutKey;
@@ -40,7 +40,7 @@ pub trait Architecture: Send + Sync {
     /// Returns what the model says about the batch, and what the backward pass will need.
     fn forward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         batch: &PackedBatch,
         mode: Mode,
     ) -> (Outputs<F>, Self::Saved<F>);
@@ -48,7 +48,7 @@ pub trait Architecture: Send + Sync {
     /// Adds the gradient of every parameter to `grads`.
     fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: Self::Saved<F>,
         d_outputs: OutputGrads<F>,
         grads: &mut Arena<F>,

@@ -31,6 +31,7 @@ pub mod init;
 mod kernels;
 pub mod layers;
 pub mod optim;
+pub mod params;
 pub mod real;
 pub mod weights;
 
@@ -39,4 +40,6 @@ pub use arena::{Arena, Layout, Scope, Slot};
 pub use batch::PackedBatch;
 pub use engine::{CpuEngine, Engine, Snapshot};
 pub use error::Error;
+pub use kernels::Precision;
+pub use params::Params;
 pub use real::Real;

@@ -1,6 +1,6 @@
 //! The numbers the mathematics is written for: `f32` to work, `f64` to check gradients.
 
-use ndarray::NdFloat;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, NdFloat};
 use std::iter::Sum;
 
 /// A floating-point number that layers, losses and kernels can compute with.
@@ -16,6 +16,18 @@ pub trait Real: NdFloat + Sum {
 
     /// Returns the standard normal distribution `(Φ(x), φ(x))`: cumulative probability and density.
     fn normal(self) -> (Self, Self);
+
+    /// Returns the same numbers if they are `f32` already, for kernels that know no other type.
+    fn slice_f32(x: &[Self]) -> Option<&[f32]>;
+
+    /// Returns the same matrix if it is of `f32` already.
+    fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>>;
+
+    /// Returns a matrix of `f32` as one of this type.
+    fn from_f32(x: Array2<f32>) -> Array2<Self>;
+
+    /// Returns the same matrix for change if it is of `f32` already.
+    fn view_f32_mut(x: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>>;
 }
 
 impl Real for f32 {
@@ -36,13 +48,14 @@ impl Real for f32 {
     fn fast_exp(self) -> Self {
         const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the rounded integer in the low bits
         let x = self.clamp(-87.0, 88.0);
-        let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
         let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
         let mut p = 1.987_569_2e-4;
         for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
             p = p * r + c;
         }
-        let scale = f32::from_bits((((n as i32) + 127) as u32) << 23);
+        let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
         (p * r * r + r + 1.0) * scale
     }
 
@@ -60,6 +73,26 @@ impl Real for f32 {
         let tail = 0.5 * p * t * gauss;
         let cdf = if self < 0.0 { tail } else { 1.0 - tail };
         (cdf, INV_SQRT_2PI * gauss)
+    }
+
+    #[inline]
+    fn slice_f32(x: &[Self]) -> Option<&[f32]> {
+        Some(x)
+    }
+
+    #[inline]
+    fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
+        Some(x)
+    }
+
+    #[inline]
+    fn from_f32(x: Array2<f32>) -> Array2<Self> {
+        x
+    }
+
+    #[inline]
+    fn view_f32_mut(x: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>> {
+        Some(x)
     }
 }
 
@@ -84,6 +117,26 @@ impl Real for f64 {
         let cdf = 0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2);
         let density = (-0.5 * self * self).exp() / (2.0 * std::f64::consts::PI).sqrt();
         (cdf, density)
+    }
+
+    #[inline]
+    fn slice_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    #[inline]
+    fn view_f32(_: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
+        None
+    }
+
+    #[inline]
+    fn from_f32(x: Array2<f32>) -> Array2<Self> {
+        x.mapv(f64::from)
+    }
+
+    #[inline]
+    fn view_f32_mut(_: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>> {
+        None
     }
 }
 

@@ -9,7 +9,7 @@ use student::bert::{Bert, BertConfig};
 use student::engine::{CpuEngine, Engine};
 use student::gradcheck::{check_elements, noise2};
 use student::optim::AdamWStep;
-use student::{Architecture, Arena, OutputGrads, PackedBatch};
+use student::{Architecture, Arena, OutputGrads, PackedBatch, Precision};
 
 fn small() -> (Bert, Arena<f64>) {
     let config = BertConfig {
@@ -30,14 +30,14 @@ fn batch() -> PackedBatch {
 
 /// The loss `Σ logits · w` and its gradient, in training with dropout.
 fn loss(bert: &Bert, params: &Arena<f64>) -> f64 {
-    let (outputs, _) = bert.forward(params, &batch(), mode());
+    let (outputs, _) = bert.forward(&params.into(), &batch(), mode());
     (outputs.logits * noise2::<f64>([3, 3], 5)).sum()
 }
 
 fn gradient(bert: &Bert, params: &Arena<f64>) -> Arena<f64> {
     let mut grads = Arena::zeros(bert.layout());
-    let (_, saved) = bert.forward(params, &batch(), mode());
-    bert.backward(params, saved, OutputGrads { logits: noise2([3, 3], 5) }, &mut grads);
+    let (_, saved) = bert.forward(&params.into(), &batch(), mode());
+    bert.backward(&params.into(), saved, OutputGrads { logits: noise2([3, 3], 5) }, &mut grads);
     grads
 }
 
@@ -81,7 +81,7 @@ fn one_batch_is_learnt_by_heart() {
         attention_probs_dropout_prob: 0.0,
         ..bert.config().clone()
     });
-    let mut engine = CpuEngine::new(bert.unwrap(), params, 1).unwrap();
+    let mut engine = CpuEngine::new(bert.unwrap(), params, 1, Precision::F32).unwrap();
     let gold = [Gold::Class(2), Gold::Class(0), Gold::Class(1)];
     let objective = Objective::new([Term { weight: 1.0, loss: Loss::CrossEntropy }]).unwrap();
     let step = AdamWStep { learning_rate: 3e-3, ..AdamWStep::default() };
@@ -100,7 +100,7 @@ fn one_batch_is_learnt_by_heart() {
 #[test]
 fn backward_without_forward_is_an_error() {
     let (bert, params) = tiny::model(tiny::config(&["a", "b"]), 1);
-    let mut engine = CpuEngine::new(bert, params, 1).unwrap();
+    let mut engine = CpuEngine::new(bert, params, 1, Precision::F32).unwrap();
     assert!(engine.backward(OutputGrads { logits: noise2([1, 2], 1) }).is_err());
     engine.forward(&batch(), DropoutKey { seed: 1, pass: 1 });
     let d_logits = || OutputGrads { logits: noise2([3, 2], 1) };
@@ -116,10 +116,10 @@ fn a_batch_says_what_its_sequences_say_alone() {
     let pack = |of: &[&[u32]]| {
         PackedBatch::pack(of.iter().map(|ids| (*ids, &zeros[..ids.len()])).collect::<Vec<_>>())
     };
-    let whole = bert.forward(&params, &pack(&sequences), Mode::Evaluate).0.logits;
+    let whole = bert.forward(&(&params).into(), &pack(&sequences), Mode::Evaluate).0.logits;
     let alone: Vec<Array2<f64>> = sequences
         .iter()
-        .map(|sequence| bert.forward(&params, &pack(&[sequence]), Mode::Evaluate).0.logits)
+        .map(|sequence| bert.forward(&(&params).into(), &pack(&[sequence]), Mode::Evaluate).0.logits)
         .collect();
     for (row, alone) in whole.rows().into_iter().zip(&alone) {
         assert!(row.iter().zip(alone).all(|(a, b)| (a - b).abs() < 1e-12));

@@ -20,7 +20,7 @@ fn difference(config: BertConfig, seed: u64, sequences: &[(Vec<u32>, Vec<u32>)])
     export::onnx::write(&bert, &params, &path, &Default::default()).unwrap();
     let tokens: Vec<Tokens<'_>> = sequences.iter().map(|(ids, type_ids)| Tokens { ids, type_ids }).collect();
     let batch = PackedBatch::pack(sequences.iter().map(|(ids, type_ids)| (&ids[..], &type_ids[..])));
-    let native = bert.forward(&params, &batch, Mode::Evaluate).0.logits;
+    let native = bert.forward(&(&params).into(), &batch, Mode::Evaluate).0.logits;
     let asked = |batch_tokens| {
         let options = Options { workers: 1, batch_tokens, ..Options::default() };
         Teacher::open(&path, &options).unwrap().logits(&tokens, &|_| {}).unwrap()

@@ -90,11 +90,11 @@ fn check<F: Real>(tolerance: f64) {
     let mut optimizer = AdamW::new(bert.layout());
     let settings = AdamWStep { learning_rate: 1e-3, ..AdamWStep::default() };
     for step in 0..3 {
-        let (outputs, saved) = bert.forward(&params, &batch, Mode::Evaluate);
+        let (outputs, saved) = bert.forward(&(&params).into(), &batch, Mode::Evaluate);
         let (evaluation, d_logits) =
             reference.objective.evaluate(outputs.logits.view(), &target, Totals::of(&gold));
         assert_close("loss", &[evaluation.total], &[reference.numbers("step_losses")[step]], tolerance);
-        bert.backward(&params, saved, OutputGrads { logits: d_logits }, &mut grads);
+        bert.backward(&(&params).into(), saved, OutputGrads { logits: d_logits }, &mut grads);
         if step == 0 {
             let logits: Vec<F> = outputs.logits.iter().copied().collect();
             assert_close("logits", &logits, &reference.numbers("logits"), tolerance);

@@ -1,5 +1,6 @@
 //! The flags of each command, as the user reads them.
 
+use crate::recipe::Precision;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -53,6 +54,9 @@ pub struct TrainingArgs {
     /// Put as many examples in a batch as fit into this many tokens
     #[arg(long, value_name = "TOKENS")]
     pub batch_tokens: Option<usize>,
+    /// Multiply matrices in this precision: auto, f32 or bf16 [default: auto: bf16 where this machine is faster in it]
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// Reach this learning rate after the warm-up [default: 1e-4 with copied weights, 5e-4 without, 5e-5 to fine-tune]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub lr: Option<f64>,

@@ -17,6 +17,7 @@ impl TrainingArgs {
         replace_some(&mut train.max_steps, self.max_steps);
         replace(&mut train.batch_size, self.batch_size);
         replace_some(&mut train.batch_tokens, self.batch_tokens);
+        replace(&mut train.precision, self.precision);
         replace_some(&mut train.learning_rate, self.lr);
         replace_some(&mut train.eval_every, self.eval_every);
         replace(&mut train.patience, self.patience);

@@ -73,6 +73,7 @@ impl Finished {
 impl Recipe {
     /// Decides what was left open, once the data and the student are known.
     pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
+        self.train.precision = self.train.precision.resolved();
         self.train.learning_rate.get_or_insert(default_rate);
         let total = course(&train.encodings.lengths(), &self.train).total_steps();
         self.train.eval_every.get_or_insert((total / 8).max(1));
@@ -90,7 +91,9 @@ impl Run<'_> {
         if !self.folder.is_resumed() {
             checkpoint.clear()?;
         }
-        let mut engine = bundle::engine(blueprint.bert, blueprint.params, self.recipe.train.threads)?;
+        let train = &self.recipe.train;
+        let precision = train.precision.engine();
+        let mut engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
         let start = Instant::now();
         let (outcome, score_name) = self.train(&mut engine, &checkpoint)?;
         if outcome.interrupted {
@@ -153,12 +156,13 @@ impl Run<'_> {
         let terms: Vec<String> =
             objective.terms().iter().map(|term| format!("{} {}", term.weight, term.loss.name())).collect();
         self.console.say(format_args!(
-            "model: {} layers x {}, {} parameters · objective: {} · {} steps{}",
+            "model: {} layers x {}, {} parameters · objective: {} · {} steps in {}{}",
             config.num_hidden_layers,
             config.hidden_size,
             count(engine.layout().num_parameters()),
             terms.join(" + "),
             total,
+            self.recipe.train.precision.engine(),
             if done > 0 { format!(", resumed after {done}") } else { String::new() },
         ));
     }

@@ -4,8 +4,10 @@
 //! `None` is not decided yet; [`crate::commands`] decides it from the data and the model, and writes the resolved recipe
 //! beside the result.
 
+mod precision;
 mod sections;
 
+pub use precision::Precision;
 pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
 
 use crate::error::explained;

@@ -1,5 +1,6 @@
 //! The sections of a recipe, their settings and their defaults.
 
+use super::Precision;
 use crate::error::explained;
 use crate::objective::{Loss, Objective, Term};
 use anyhow::Result;
@@ -95,6 +96,8 @@ pub struct TrainSection {
     pub seed: u64,
     /// The threads to use, 0 for all cores; it changes no result.
     pub threads: usize,
+    /// The precision of matrix products.
+    pub precision: Precision,
     /// How often each example is seen.
     pub epochs: u32,
     /// The updates to make; decides instead of `epochs` when given.
@@ -174,6 +177,7 @@ impl Default for TrainSection {
         TrainSection {
             seed: 42,
             threads: 0,
+            precision: Precision::Auto,
             epochs: 3,
             max_steps: None,
             batch_size: 32,

@@ -14,7 +14,7 @@ use crate::layers::{
     EmbeddingSizes, Embeddings, EmbeddingsSaved, EncoderLayer, EncoderLayerSaved, EncoderSizes, SequenceHead,
     SequenceHeadSaved, Sites,
 };
-use crate::{Arena, Error, Layout, PackedBatch, Real};
+use crate::{Arena, Error, Layout, PackedBatch, Params, Real};
 
 /// A BERT encoder with a head for whole texts.
 pub struct Bert {
@@ -88,7 +88,7 @@ impl Architecture for Bert {
 
     fn forward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         batch: &PackedBatch,
         mode: Mode,
     ) -> (Outputs<F>, BertSaved<F>) {
@@ -105,12 +105,12 @@ impl Architecture for Bert {
 
     fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: BertSaved<F>,
         d_outputs: OutputGrads<F>,
         grads: &mut Arena<F>,
     ) {
-        let mut d = self.head.backward(params, saved.head, &d_outputs.logits, grads);
+        let mut d = self.head.backward(params, saved.head, d_outputs.logits, grads);
         for (layer, saved) in self.layers.iter().zip(saved.layers).rev() {
             d = layer.backward(params, saved, d, grads);
         }

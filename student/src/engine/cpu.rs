@@ -3,12 +3,13 @@
 use super::{DropoutKey, Engine, Snapshot};
 use crate::kernels::Pool;
 use crate::optim::{AdamW, AdamWStep};
-use crate::{Architecture, Arena, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch};
+use crate::{Architecture, Arena, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
 
 /// Runs an architecture on the processor.
 pub struct CpuEngine<A: Architecture> {
     architecture: A,
     pool: Pool,
+    precision: Precision,
     params: Arena,
     grads: Arena,
     optimizer: AdamW,
@@ -16,18 +17,19 @@ pub struct CpuEngine<A: Architecture> {
 }
 
 impl<A: Architecture> CpuEngine<A> {
-    /// Makes an engine with `threads` threads, or as many as there are cores when it is 0.
+    /// Makes an engine with `threads` threads, or as many as there are cores when it is 0, that trains in a precision.
     ///
     /// # Errors
     /// [`Error::Threads`] when the threads cannot be started.
     ///
     /// # Panics
     /// When `params` is of another layout.
-    pub fn new(architecture: A, params: Arena, threads: usize) -> Result<Self, Error> {
+    pub fn new(architecture: A, params: Arena, threads: usize, precision: Precision) -> Result<Self, Error> {
         let layout = architecture.layout();
         assert_eq!(params.data().len(), layout.num_parameters(), "the parameters are of another layout");
         let (grads, optimizer) = (Arena::zeros(layout), AdamW::new(layout));
-        Ok(CpuEngine { pool: Pool::new(threads)?, architecture, params, grads, optimizer, saved: None })
+        let pool = Pool::new(threads)?;
+        Ok(CpuEngine { pool, precision, architecture, params, grads, optimizer, saved: None })
     }
 
     /// Returns the architecture.
@@ -47,21 +49,23 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     }
 
     fn evaluate(&self, batch: &PackedBatch) -> Outputs {
-        let (architecture, params) = (&self.architecture, &self.params);
-        self.pool.run(|| architecture.forward(params, batch, Mode::Evaluate).0)
+        // What is judged is what will be written down: the parameters as they are.
+        let (architecture, params) = (&self.architecture, Params::new(&self.params, Precision::F32));
+        self.pool.run(|| architecture.forward(&params, batch, Mode::Evaluate).0)
     }
 
     fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs {
-        let (architecture, params) = (&self.architecture, &self.params);
-        let (outputs, saved) = self.pool.run(|| architecture.forward(params, batch, Mode::Train(key)));
+        let (architecture, params) = (&self.architecture, Params::new(&self.params, self.precision));
+        let (outputs, saved) = self.pool.run(|| architecture.forward(&params, batch, Mode::Train(key)));
         self.saved = Some(saved);
         outputs
     }
 
     fn backward(&mut self, d_outputs: OutputGrads) -> Result<(), Error> {
         let saved = self.saved.take().ok_or(Error::BackwardWithoutForward)?;
-        let (architecture, params, grads) = (&self.architecture, &self.params, &mut self.grads);
-        self.pool.run(|| architecture.backward(params, saved, d_outputs, grads));
+        let (architecture, grads) = (&self.architecture, &mut self.grads);
+        let params = Params::new(&self.params, self.precision);
+        self.pool.run(|| architecture.backward(&params, saved, d_outputs, grads));
         Ok(())
     }
 

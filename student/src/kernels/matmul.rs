@@ -2,7 +2,7 @@
 
 use crate::Real;
 use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 /// Rows of the result that one task computes. A constant: results must not depend on the number of threads.
 const BLOCK_ROWS: usize = 192;
@@ -60,19 +60,18 @@ pub(crate) enum Onto {
     Sum,
 }
 
-/// Returns `a b`. Shapes: `a`: [m, k], `b`: [k, n], result: [m, n].
-pub(crate) fn matmul<F: Real>(a: ArrayView2<'_, F>, b: ArrayView2<'_, F>) -> Array2<F> {
-    let mut c = Array2::zeros((a.nrows(), b.ncols()));
-    blocks(c.view_mut(), a, b, Onto::Nothing);
-    c
-}
-
-/// Adds `a b` to `c`. Shapes as in [`matmul`].
+/// Adds `a b` to `c`. Shapes: `a`: [m, k], `b`: [k, n], `c`: [m, n].
 pub(crate) fn matmul_add<F: Real>(c: ArrayViewMut2<'_, F>, a: ArrayView2<'_, F>, b: ArrayView2<'_, F>) {
-    blocks(c, a, b, Onto::Sum);
+    matmul_onto(c, a, b, Onto::Sum);
 }
 
-fn blocks<F: Real>(mut c: ArrayViewMut2<'_, F>, a: ArrayView2<'_, F>, b: ArrayView2<'_, F>, onto: Onto) {
+/// Computes `c = a b` or `c += a b`. Shapes as in [`matmul_add`].
+pub(crate) fn matmul_onto<F: Real>(
+    mut c: ArrayViewMut2<'_, F>,
+    a: ArrayView2<'_, F>,
+    b: ArrayView2<'_, F>,
+    onto: Onto,
+) {
     let block = |mut c: ArrayViewMut2<'_, F>, a: ArrayView2<'_, F>, b: ArrayView2<'_, F>| {
         gemm(c.view_mut(), a, b, F::one(), onto);
     };
@@ -100,6 +99,13 @@ mod tests {
     use super::*;
     use crate::gradcheck::noise2;
     use crate::kernels::Pool;
+    use ndarray::Array2;
+
+    fn matmul<F: Real>(a: ArrayView2<'_, F>, b: ArrayView2<'_, F>) -> Array2<F> {
+        let mut c = Array2::zeros((a.nrows(), b.ncols()));
+        matmul_onto(c.view_mut(), a, b, Onto::Nothing);
+        c
+    }
 
     fn naive(a: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
         Array2::from_shape_fn((a.nrows(), b.ncols()), |(i, j)| {

@@ -3,10 +3,13 @@
 //! Each element of a result has one owner, and blocks have constant sizes, so that the number of threads never
 //! changes a bit of the result.
 
+mod bf16;
 mod dropout;
 mod elementwise;
+mod factors;
 mod matmul;
 mod pool;
+mod precision;
 mod rows;
 mod sequences;
 mod simd;
@@ -14,9 +17,11 @@ mod simd;
 pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
 pub(crate) use elementwise::{AdamWStep, adamw, gelu, multiply, squared_norm};
-pub(crate) use matmul::{Onto, gemm, matmul, matmul_add};
+pub use factors::{Derivative, Gradient, Input};
+pub(crate) use matmul::{Onto, gemm, matmul_add, matmul_onto};
 pub(crate) use pool::Pool;
+pub use precision::{Precision, bf16_unit};
 pub(crate) use rows::{for_row_pairs, for_rows, sum_rows};
 pub(crate) use sequences::for_pieces;
 pub use simd::cpu_features;
-pub(crate) use simd::vectorized;
+pub(crate) use simd::{vectorized, vectorized_fn};

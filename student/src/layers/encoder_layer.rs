@@ -6,7 +6,8 @@ use super::{
 };
 use crate::architecture::Mode;
 use crate::batch::Readout;
-use crate::{Arena, Real, Scope};
+use crate::kernels::{Gradient, Input};
+use crate::{Arena, Params, Real, Scope};
 use ndarray::Array2;
 
 /// The sizes and rates of an encoder layer.
@@ -75,7 +76,7 @@ impl EncoderLayer {
     /// `x`: [N, H]; `y`: [N, H], or [B, H] when only first tokens are read out.
     pub fn forward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         x: Array2<F>,
         offsets: &[usize],
         readout: Readout,
@@ -87,7 +88,7 @@ impl EncoderLayer {
         let (a, attention_dropout) = self.attention_dropout.forward(a, mode);
         let (h, attention_norm) = self.attention_norm.forward(params, a + &rows);
         let h = h.into_shared();
-        let (f, feed_forward) = self.feed_forward.forward(params, h.clone());
+        let (f, feed_forward) = self.feed_forward.forward(params, Input::new(h.clone(), params.precision()));
         let (f, output_dropout) = self.output_dropout.forward(f, mode);
         let (y, output_norm) = self.output_norm.forward(params, f + &h);
         let offsets = offsets.to_vec();
@@ -107,17 +108,17 @@ impl EncoderLayer {
     /// Returns the gradient of `x`, [N, H].  `d_y`: the shape of `y`.
     pub fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: EncoderLayerSaved<F>,
         d_y: Array2<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
         let d_sum = self.output_norm.backward(params, saved.output_norm, d_y, grads);
-        let d_f = saved.output_dropout.backward(d_sum.clone());
-        let d_h = self.feed_forward.backward(params, saved.feed_forward, &d_f, grads) + &d_sum;
+        let d_f = Gradient::new(saved.output_dropout.backward(d_sum.clone()), params.precision());
+        let d_h = self.feed_forward.backward(params, saved.feed_forward, d_f, grads) + &d_sum;
         let d_sum = self.attention_norm.backward(params, saved.attention_norm, d_h, grads);
-        let d_a = saved.attention_dropout.backward(d_sum.clone());
-        let (mut d_x, d_rows) = self.attention.backward(params, saved.attention, &d_a, grads);
+        let d_a = Gradient::new(saved.attention_dropout.backward(d_sum.clone()), params.precision());
+        let (mut d_x, d_rows) = self.attention.backward(params, saved.attention, d_a, grads);
         saved.readout.scatter_add(&(d_rows + &d_sum), &saved.offsets, &mut d_x);
         d_x
     }

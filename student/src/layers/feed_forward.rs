@@ -1,7 +1,8 @@
 //! The feed-forward block: widen, activate, narrow.
 
-use super::{GeluSaved, Linear, LinearSaved, Shared, gelu};
-use crate::{Arena, Real, Scope};
+use super::{Linear, LinearSaved};
+use crate::kernels::{Derivative, Gradient, Input};
+use crate::{Arena, Params, Real, Scope};
 use ndarray::Array2;
 
 /// Two linear maps around a GELU.
@@ -15,7 +16,7 @@ pub struct FeedForward {
 /// What the backward pass of a [`FeedForward`] needs.
 pub struct FeedForwardSaved<F> {
     intermediate: LinearSaved<F>,
-    gelu: GeluSaved<F>,
+    derivative: Derivative<F>,
     output: LinearSaved<F>,
 }
 
@@ -29,23 +30,22 @@ impl FeedForward {
     }
 
     /// `y = W₂ GELU(W₁ x + b₁) + b₂`.  `x`, `y`: [R, H].
-    pub fn forward<F: Real>(&self, params: &Arena<F>, x: Shared<F>) -> (Array2<F>, FeedForwardSaved<F>) {
-        let (x, intermediate) = self.intermediate.forward(params, x);
-        let (x, gelu) = gelu(x);
-        let (y, output) = self.output.forward(params, x.into_shared());
-        (y, FeedForwardSaved { intermediate, gelu, output })
+    pub fn forward<F: Real>(&self, params: &Params<'_, F>, x: Input<F>) -> (Array2<F>, FeedForwardSaved<F>) {
+        let (h, derivative, intermediate) = self.intermediate.forward_gelu(params, x);
+        let (y, output) = self.output.forward(params, h);
+        (y, FeedForwardSaved { intermediate, derivative, output })
     }
 
     /// Returns the gradient of `x`.  `d_y`, `d_x`: [R, H].
     pub fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: FeedForwardSaved<F>,
-        d_y: &Array2<F>,
+        d_y: Gradient<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
-        let d = self.output.backward(params, saved.output, d_y, grads);
-        let d = saved.gelu.backward(d);
-        self.intermediate.backward(params, saved.intermediate, &d, grads)
+        let FeedForwardSaved { intermediate, derivative, output } = saved;
+        let d_u = self.output.backward_through(params, output, d_y, derivative, grads);
+        self.intermediate.backward(params, intermediate, d_u, grads)
     }
 }

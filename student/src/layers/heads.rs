@@ -2,7 +2,8 @@
 
 use super::{Dropout, DropoutSaved, Linear, LinearSaved, Sites};
 use crate::architecture::Mode;
-use crate::{Arena, Layout, Real};
+use crate::kernels::{Gradient, Input};
+use crate::{Arena, Layout, Params, Real};
 use ndarray::{Array2, Zip};
 
 /// BERT's pooler and classifier: one row of logits for each sequence.
@@ -42,28 +43,35 @@ impl SequenceHead {
     /// `logits = W dropout(tanh(P x + p)) + b`.  `x`: the first tokens, [B, H]; `logits`: [B, C].
     pub fn forward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         x: Array2<F>,
         mode: Mode,
     ) -> (Array2<F>, SequenceHeadSaved<F>) {
-        let (mut pooled, pooler) = self.pooler.forward(params, x.into_shared());
+        let (mut pooled, pooler) =
+            self.pooler.forward(params, Input::new(x.into_shared(), params.precision()));
         pooled.mapv_inplace(F::tanh);
         let (x, dropout) = self.dropout.forward(pooled.clone(), mode);
-        let (logits, classifier) = self.classifier.forward(params, x.into_shared());
+        let (logits, classifier) =
+            self.classifier.forward(params, Input::new(x.into_shared(), params.precision()));
         (logits, SequenceHeadSaved { pooler, pooled, dropout, classifier })
     }
 
     /// Returns the gradient of `x`, [B, H], by way of `d tanh(z) / dz = 1 − tanh²(z)`.  `d_logits`: [B, C].
     pub fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: SequenceHeadSaved<F>,
-        d_logits: &Array2<F>,
+        d_logits: Array2<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
-        let d = self.classifier.backward(params, saved.classifier, d_logits, grads);
+        let d = self.classifier.backward(
+            params,
+            saved.classifier,
+            Gradient::new(d_logits, params.precision()),
+            grads,
+        );
         let mut d = saved.dropout.backward(d);
         Zip::from(&mut d).and(&saved.pooled).for_each(|d, &pooled| *d *= F::one() - pooled * pooled);
-        self.pooler.backward(params, saved.pooler, &d, grads)
+        self.pooler.backward(params, saved.pooler, Gradient::new(d, params.precision()), grads)
     }
 }

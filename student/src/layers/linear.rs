@@ -1,8 +1,7 @@
-//! The affine map `y = x Wᵀ + b`.
+//! The affine map `y = x Wᵀ + b`, alone or with an activation behind it.
 
-use super::Shared;
-use crate::kernels::{matmul, matmul_add, sum_rows};
-use crate::{Arena, Real, Scope, Slot};
+use crate::kernels::{Derivative, Gradient, Input};
+use crate::{Arena, Params, Real, Scope, Slot};
 use ndarray::Array2;
 
 /// An affine map; its weight is stored `[out, in]`, as PyTorch does.
@@ -15,7 +14,7 @@ pub struct Linear {
 
 /// What the backward pass of a [`Linear`] needs: its input.
 pub struct LinearSaved<F> {
-    x: Shared<F>,
+    x: Input<F>,
 }
 
 impl Linear {
@@ -25,28 +24,62 @@ impl Linear {
     }
 
     /// `y = x Wᵀ + b`.  `x`: [N, in], `y`: [N, out].
-    pub fn forward<F: Real>(&self, params: &Arena<F>, x: Shared<F>) -> (Array2<F>, LinearSaved<F>) {
-        let bias = params.vector(self.bias);
-        let mut y = Array2::zeros((x.nrows(), bias.len()));
-        y += &bias;
-        matmul_add(y.view_mut(), x.view(), params.matrix(self.weight).t());
+    pub fn forward<F: Real>(&self, params: &Params<'_, F>, x: Input<F>) -> (Array2<F>, LinearSaved<F>) {
+        let y = x.affine(params.matrix(self.weight), params.vector(self.bias));
         (y, LinearSaved { x })
+    }
+
+    /// `y = GELU(x Wᵀ + b)`, with the derivative of GELU.  `x`: [N, in], `y`: [N, out].
+    pub fn forward_gelu<F: Real>(
+        &self,
+        params: &Params<'_, F>,
+        x: Input<F>,
+    ) -> (Input<F>, Derivative<F>, LinearSaved<F>) {
+        let (y, derivative) = x.affine_gelu(params.matrix(self.weight), params.vector(self.bias));
+        (y, derivative, LinearSaved { x })
     }
 
     /// `dx = dy W`, `dW += dyᵀ x`, `db += Σₙ dy`.  `d_y`: [N, out], `d_x`: [N, in].
     pub fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: LinearSaved<F>,
-        d_y: &Array2<F>,
+        d_y: Gradient<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
-        matmul_add(grads.matrix_mut(self.weight), d_y.t(), saved.x.view());
-        let d_bias = sum_rows(d_y.nrows(), d_y.ncols(), |n, sum| {
-            sum.iter_mut().zip(d_y.row(n)).for_each(|(sum, &d)| *sum += d);
-        });
+        self.collect(&saved, &d_y, grads);
+        d_y.times(params.matrix(self.weight))
+    }
+
+    /// As [`Linear::backward`], adding `dy W` to `d_x`: for one of several maps of the same input.
+    pub fn backward_onto<F: Real>(
+        &self,
+        params: &Params<'_, F>,
+        saved: LinearSaved<F>,
+        d_y: Gradient<F>,
+        grads: &mut Arena<F>,
+        d_x: &mut Array2<F>,
+    ) {
+        self.collect(&saved, &d_y, grads);
+        d_y.add_times(params.matrix(self.weight), d_x);
+    }
+
+    /// As [`Linear::backward`], through the activation before the map: `du = (dy W) ∘ derivative`.
+    pub fn backward_through<F: Real>(
+        &self,
+        params: &Params<'_, F>,
+        saved: LinearSaved<F>,
+        d_y: Gradient<F>,
+        derivative: Derivative<F>,
+        grads: &mut Arena<F>,
+    ) -> Gradient<F> {
+        self.collect(&saved, &d_y, grads);
+        d_y.times_derivative(params.matrix(self.weight), derivative)
+    }
+
+    fn collect<F: Real>(&self, saved: &LinearSaved<F>, d_y: &Gradient<F>, grads: &mut Arena<F>) {
+        d_y.add_weight_gradient(&saved.x, grads.matrix_mut(self.weight));
         let mut bias = grads.vector_mut(self.bias);
-        bias += &d_bias;
-        matmul(d_y.view(), params.matrix(self.weight))
+        bias += &d_y.column_sums();
     }
 }

@@ -3,7 +3,8 @@
 use super::{Attention, AttentionSaved, Dropout, Linear, LinearSaved, Shared, Sites};
 use crate::architecture::Mode;
 use crate::batch::Readout;
-use crate::{Arena, Real, Scope};
+use crate::kernels::{Gradient, Input};
+use crate::{Arena, Params, Real, Scope};
 use ndarray::Array2;
 
 /// Query, key and value projections, attention, and the output projection.
@@ -52,35 +53,42 @@ impl SelfAttention {
     /// `x`: [N, H]; `rows`, result: [R, H], those rows of `x` that `readout` picks.
     pub fn forward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         x: &Shared<F>,
         rows: &Shared<F>,
         offsets: &[usize],
         readout: Readout,
         mode: Mode,
     ) -> (Array2<F>, SelfAttentionSaved<F>) {
-        let (q, query) = self.query.forward(params, rows.clone());
+        let precision = params.precision();
+        let x = Input::new(x.clone(), precision);
+        let rows = match readout {
+            Readout::Every => x.clone(),
+            Readout::First => Input::new(rows.clone(), precision),
+        };
+        let (q, query) = self.query.forward(params, rows);
         let (k, key) = self.key.forward(params, x.clone());
-        let (v, value) = self.value.forward(params, x.clone());
+        let (v, value) = self.value.forward(params, x);
         let (context, attention) =
             self.attention.forward([q, k, v], &readout.offsets(offsets), offsets, mode);
-        let (y, output) = self.output.forward(params, context.into_shared());
+        let (y, output) = self.output.forward(params, Input::new(context.into_shared(), precision));
         (y, SelfAttentionSaved { query, key, value, attention, output })
     }
 
     /// Returns the gradients of `x` [N, H] and of `rows` [R, H].
     pub fn backward<F: Real>(
         &self,
-        params: &Arena<F>,
+        params: &Params<'_, F>,
         saved: SelfAttentionSaved<F>,
-        d_y: &Array2<F>,
+        d_y: Gradient<F>,
         grads: &mut Arena<F>,
     ) -> (Array2<F>, Array2<F>) {
         let d_context = self.output.backward(params, saved.output, d_y, grads);
         let [d_q, d_k, d_v] = self.attention.backward(saved.attention, &d_context);
-        let mut d_x = self.value.backward(params, saved.value, &d_v, grads);
-        d_x += &self.key.backward(params, saved.key, &d_k, grads);
-        let d_rows = self.query.backward(params, saved.query, &d_q, grads);
+        let [d_q, d_k, d_v] = [d_q, d_k, d_v].map(|d| Gradient::new(d, params.precision()));
+        let mut d_x = self.value.backward(params, saved.value, d_v, grads);
+        self.key.backward_onto(params, saved.key, d_k, grads, &mut d_x);
+        let d_rows = self.query.backward(params, saved.query, d_q, grads);
         (d_x, d_rows)
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::architecture::{DropoutKey, Mode};
 use crate::batch::Readout;
 use crate::gradcheck::{GradCheck, check_elements, noise1, noise2};
-use crate::{Arena, Layout, PackedBatch};
+use crate::{Arena, Layout, PackedBatch, Precision};
 use ndarray::Array2;
 
 const BOUND: f64 = 1e-6;
@@ -44,6 +44,10 @@ fn check(layout: &Layout, x: &Array2<f64>, run: Run<'_>) -> [GradCheck; 2] {
     [input, parameters]
 }
 
+fn gradient(d_y: Array2<f64>) -> Gradient<f64> {
+    Gradient::new(d_y, Precision::F32)
+}
+
 fn sizes() -> EncoderSizes {
     EncoderSizes {
         hidden: HIDDEN,
@@ -59,8 +63,9 @@ fn check_linear(damage: fn(Array2<f64>) -> Array2<f64>) -> [GradCheck; 2] {
     let mut layout = Layout::default();
     let layer = Linear::declare(layout.scope("linear"), HIDDEN, 5);
     check(&layout, &noise2([6, HIDDEN], 1), &|params, x, grads, d_y| {
-        let (y, saved) = layer.forward(params, x.into_shared());
-        let d_x = layer.backward(params, saved, &d_y(&y), grads);
+        let params = &params.into();
+        let (y, saved) = layer.forward(params, Input::new(x.into_shared(), Precision::F32));
+        let d_x = layer.backward(params, saved, gradient(d_y(&y)), grads);
         (y, damage(d_x))
     })
 }
@@ -93,13 +98,12 @@ fn layer_norm_gradients_match_finite_differences() {
 }
 
 #[test]
-fn gelu_and_dropout_gradients_match_finite_differences() {
+fn dropout_gradients_match_finite_differences() {
     let layout = Layout::default();
     let dropout = Dropout::new(0.4, &mut Sites::default());
     let [input, _] = check(&layout, &(noise2([6, HIDDEN], 1) * 3.0), &|_, x, _, d_y| {
-        let (x, saved_gelu) = gelu(x);
-        let (y, saved_dropout) = dropout.forward(x, TRAIN);
-        let d = saved_gelu.backward(saved_dropout.backward(d_y(&y)));
+        let (y, saved) = dropout.forward(x, TRAIN);
+        let d = saved.backward(d_y(&y));
         (y, d)
     });
     input.assert_below(BOUND);
@@ -134,8 +138,9 @@ fn feed_forward_gradients_match_finite_differences() {
     let mut layout = Layout::default();
     let layer = FeedForward::declare(layout.scope("ffn"), HIDDEN, 12);
     check(&layout, &noise2([6, HIDDEN], 1), &|params, x, grads, d_y| {
-        let (y, saved) = layer.forward(params, x.into_shared());
-        let d_x = layer.backward(params, saved, &d_y(&y), grads);
+        let params = &params.into();
+        let (y, saved) = layer.forward(params, Input::new(x.into_shared(), Precision::F32));
+        let d_x = layer.backward(params, saved, gradient(d_y(&y)), grads);
         (y, d_x)
     })
     .into_iter()
@@ -148,6 +153,7 @@ fn encoder_layer_gradients_match_finite_differences() {
         let mut layout = Layout::default();
         let layer = EncoderLayer::declare(layout.scope("layer"), sizes(), &mut Sites::default());
         check(&layout, &noise2([8, HIDDEN], 1), &|params, x, grads, d_y| {
+            let params = &params.into();
             let (y, saved) = layer.forward(params, x, &OFFSETS, readout, TRAIN);
             let d = d_y(&y);
             (y, layer.backward(params, saved, d, grads))
@@ -162,8 +168,9 @@ fn sequence_head_gradients_match_finite_differences() {
     let mut layout = Layout::default();
     let layer = SequenceHead::declare(&mut layout, "bert", HIDDEN, 3, 0.2, &mut Sites::default());
     check(&layout, &noise2([4, HIDDEN], 1), &|params, x, grads, d_y| {
+        let params = &params.into();
         let (y, saved) = layer.forward(params, x, TRAIN);
-        let d_x = layer.backward(params, saved, &d_y(&y), grads);
+        let d_x = layer.backward(params, saved, d_y(&y), grads);
         (y, d_x)
     })
     .into_iter()
