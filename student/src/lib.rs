@@ -30,6 +30,7 @@ pub mod import;
 pub mod init;
 mod kernels;
 pub mod layers;
+pub mod measure;
 pub mod optim;
 pub mod params;
 pub mod real;

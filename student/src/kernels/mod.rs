@@ -8,6 +8,7 @@ mod dropout;
 mod elementwise;
 mod factors;
 mod matmul;
+pub(crate) mod peak;
 mod pool;
 mod precision;
 mod rows;

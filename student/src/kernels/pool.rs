@@ -20,4 +20,9 @@ impl Pool {
     pub(crate) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.0.install(work)
     }
+
+    /// Returns the number of threads.
+    pub(crate) fn num_threads(&self) -> usize {
+        self.0.current_num_threads()
+    }
 }

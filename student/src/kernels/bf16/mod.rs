@@ -14,6 +14,7 @@ mod amx;
 mod avx512;
 mod convert;
 mod factors;
+mod peak;
 mod portable;
 mod product;
 mod sinks;
@@ -21,6 +22,7 @@ mod tiles;
 mod unit;
 
 pub(crate) use factors::{Activation, Gradient};
+pub(crate) use peak::peak;
 pub(crate) use product::product;
 pub(crate) use sinks::{Derivative, Gelu, Multiply, new_product, product_onto};
 pub(crate) use tiles::{Order, pack};

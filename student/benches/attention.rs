@@ -1,0 +1,44 @@
+//! Attention alone, forward and backward with dropout, for lengths and head widths.
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::cell::RefCell;
+use student::Precision;
+use student::bert::BertConfig;
+use student::measure::{Threads, parts, random_batch};
+
+/// Tokens of a batch, cut into as many texts of one length as fit.
+const TOKENS: usize = 2048;
+const LENGTHS: [usize; 5] = [8, 13, 64, 128, 512];
+const HEAD_WIDTHS: [usize; 3] = [26, 32, 64];
+
+fn attention(criterion: &mut Criterion) {
+    let threads = Threads::new(1).expect("a thread starts");
+    for width in HEAD_WIDTHS {
+        let mut group = criterion.benchmark_group(format!("attention, heads of {width}"));
+        let config = BertConfig {
+            vocab_size: 100,
+            hidden_size: 12 * width,
+            num_attention_heads: 12,
+            num_hidden_layers: 2,
+            intermediate_size: 1,
+            ..BertConfig::default()
+        };
+        for length in LENGTHS {
+            let batch = random_batch(config.vocab_size, TOKENS / length, length);
+            let part =
+                parts(&config, &batch, Precision::F32).into_iter().find(|part| part.name == "attention");
+            let work = RefCell::new(part.expect("a model has attention").work);
+            group.throughput(Throughput::Elements(work.borrow().flops() as u64));
+            group.bench_function(BenchmarkId::from_parameter(length), |b| {
+                b.iter_batched(
+                    || work.borrow_mut().prepare(),
+                    |()| threads.run(work.borrow_mut().as_mut()),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+}
+
+criterion_group!(benches, attention);
+criterion_main!(benches);
