@@ -1,7 +1,7 @@
 //! The flags of each command, as the user reads them.
 
 use crate::recipe::Precision;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// What to read of a data file
@@ -237,6 +237,48 @@ pub struct PredictArgs {
 pub struct InspectArgs {
     /// A directory or an ONNX file
     pub model: PathBuf,
+}
+
+/// What to measure
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchPart {
+    /// A training step of a student, whole and in parts
+    Step,
+    /// Peaks of the machine, and products of a student's shapes
+    Kernels,
+    /// Labelling with a model
+    Label,
+    /// Answers of a model, one text and many at a time
+    Infer,
+}
+
+/// Arguments of `bench`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Runs on one thread unless --threads says otherwise. Times are medians of several runs. Rates in GFLOP/s and shares \
+of peak count processor time: they are those of one core. Texts and tokens per second count the time that passes.")]
+pub struct BenchArgs {
+    /// Measure this [default: kernels and step]
+    #[arg(value_name = "WHAT", value_enum)]
+    pub what: Option<BenchPart>,
+    /// Take the shapes of this preset, with random weights
+    #[arg(long, value_name = "PRESET", default_value = "tinybert-4l-312")]
+    pub student: String,
+    /// Put this many texts in a batch
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub batch_size: usize,
+    /// Make each text this many tokens long
+    #[arg(long, value_name = "TOKENS", default_value_t = 64)]
+    pub length: usize,
+    /// Multiply matrices in this precision: auto, f32 or bf16 [default: auto; kernels are measured in both]
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
+    /// Ask this model: a directory with config.json, tokenizer.json and an ONNX file; for label and infer
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Label the texts of this file [default: made-up sentences of its tokenizer's words]
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
 }
 
 /// Arguments of `demo`

@@ -4,8 +4,8 @@ mod arguments;
 mod overlay;
 
 pub use arguments::{
-    CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs, LabelArgs, PredictArgs,
-    TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
+    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -68,6 +68,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show which ONNX Runtime is found where, and what the machine can do
     Doctor,
+    /// Measure this machine: peaks, kernels, a training step, labelling, inference
+    Bench(BenchArgs),
     /// Show it all on a fresh machine: fetch a small encoder and film reviews, make a teacher, distil it, compare
     Demo(DemoArgs),
 }

@@ -1,5 +1,6 @@
 //! The subcommands: each one straight line from its arguments to its files.
 
+mod bench;
 mod compare;
 mod demo;
 mod doctor;
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Predict(args) => predict::run(args, common, &console),
         Command::Inspect(args) => inspect::run(args, common, &console),
         Command::Doctor => doctor::run(common, &console),
+        Command::Bench(args) => bench::run(args, common, &console),
         Command::Demo(args) => demo::run(args, common, &console),
     }
 }

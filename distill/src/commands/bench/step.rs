@@ -1,0 +1,95 @@
+//! `distill bench step`: a training step, whole and in parts.
+
+use super::Settings;
+use super::clock::{Cost, cost_of, median, repeated, timed};
+use super::kernels::Peaks;
+use super::table::Row;
+use crate::bundle;
+use crate::console::Progress;
+use anyhow::Result;
+use student::bert::Bert;
+use student::engine::DropoutKey;
+use student::measure::{Part, parts, random_batch, step_flops};
+use student::optim::AdamWStep;
+use student::{Architecture, Engine, OutputGrads, PackedBatch, init};
+
+const WHAT: &str = "step";
+
+/// The parts that are measured alone, in the order of the table.
+const ALONE: [&str; 4] = ["linear", "attention", "normalisation", "embeddings"];
+
+/// The rows that there will be: the whole, its three phases, the parts, the optimiser and the rest.
+pub const COUNT: usize = 4 + ALONE.len() + 2;
+
+/// The cost of each phase of a step.
+#[derive(Clone, Copy, Default)]
+struct Phases {
+    forward: Cost,
+    backward: Cost,
+    update: Cost,
+}
+
+/// Measures a step on random tokens, with dropout, and its parts.
+///
+/// # Errors
+/// When the engine cannot be made.
+pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Result<Vec<Row>> {
+    let Settings { config, threads, precision, batch_size, .. } = settings;
+    let batch = random_batch(config.vocab_size, *batch_size, settings.length);
+    let phases = phases(settings, &batch)?;
+    progress.advance(4, || WHAT.to_owned());
+    let whole = phases.forward.plus(phases.backward).plus(phases.update);
+    let row = |name: &str, cost: Cost| Row::new(WHAT, name, cost).with_whole(whole);
+    let peak = peaks.of(*precision);
+    let mut rows = vec![
+        row("whole", whole).with_texts(batch.num_tokens(), *batch_size).with_flops(
+            step_flops(config, &batch),
+            *precision,
+            peak,
+        ),
+        row("forward", phases.forward),
+        row("backward", phases.backward),
+        row("update", phases.update),
+    ];
+    let mut parts = parts(config, &batch, *precision);
+    let mut rest = whole.minus(phases.update);
+    for name in ALONE {
+        let (mut cost, mut flops) = (Cost::default(), 0.0);
+        for Part { times, work, .. } in parts.iter_mut().filter(|part| part.name == name) {
+            cost = cost.plus(cost_of(threads, work.as_mut()).times(*times));
+            flops += *times as f64 * work.flops();
+        }
+        rest = rest.minus(cost);
+        let row = row(&format!("part: {name}"), cost);
+        rows.push(if flops > 0.0 { row.with_flops(flops, *precision, peak) } else { row });
+        progress.advance(1, || name.to_owned());
+    }
+    rows.extend([row("part: optimiser", phases.update), row("part: rest", rest)]);
+    progress.advance(2, || WHAT.to_owned());
+    Ok(rows)
+}
+
+/// Returns the median cost of each phase over several steps.
+fn phases(settings: &Settings, batch: &PackedBatch) -> Result<Phases> {
+    let bert = Bert::new(settings.config.clone())?;
+    let params = init::random(bert.layout(), settings.config.initializer_range, 1);
+    let mut engine = bundle::engine(bert, params, settings.threads.count(), settings.precision)?;
+    let mut key = DropoutKey { seed: 1, pass: 0 };
+    let mut steps = Vec::new();
+    repeated(|| {
+        key.pass += 1;
+        let (outputs, forward) = timed(|| engine.forward(batch, key));
+        // The logits are the gradient of half their squares: a loss that costs nothing.
+        let (done, backward) = timed(|| engine.backward(OutputGrads { logits: outputs.logits }));
+        done?;
+        let (_, update) = timed(|| engine.update(&AdamWStep::default()));
+        steps.push(Phases { forward, backward, update });
+        anyhow::Ok(forward.plus(backward).plus(update))
+    })?;
+    let of = |phase: fn(&Phases) -> Cost| median(&steps[1..].iter().map(phase).collect::<Vec<_>>());
+    Ok(Phases {
+        forward: of(|phases| phases.forward),
+        backward: of(|phases| phases.backward),
+        update: of(|phases| phases.update),
+    })
+}
