@@ -3,6 +3,7 @@
 //! Each element of a result has one owner, and blocks have constant sizes, so that the number of threads never
 //! changes a bit of the result.
 
+mod adamw;
 mod dropout;
 mod elementwise;
 mod matmul;
@@ -10,13 +11,16 @@ mod pool;
 mod rows;
 mod sequences;
 mod simd;
+mod table;
 
+pub(crate) use adamw::{AdamWStep, Moments, adamw, adamw_rows, replay_rows, squared_norm, squared_norm_rows};
 pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
-pub(crate) use elementwise::{AdamWStep, adamw, gelu, multiply, squared_norm};
+pub(crate) use elementwise::{gelu, multiply};
 pub(crate) use matmul::{Onto, gemm, matmul, matmul_add};
 pub(crate) use pool::Pool;
 pub(crate) use rows::{for_row_pairs, for_rows, sum_rows};
 pub(crate) use sequences::for_pieces;
 pub use simd::cpu_features;
 pub(crate) use simd::vectorized;
+pub(crate) use table::for_chosen_rows;
