@@ -124,12 +124,12 @@ pub fn metadata_of(folder: &Path) -> BTreeMap<String, String> {
 /// When the graph cannot be opened, or a logit differs by more than 1e-4; the graph is then taken away.
 pub fn verify(
     folder: &Path,
-    engine: &dyn Engine,
+    engine: &mut dyn Engine,
     examples: &Examples,
     options: &Options<'_>,
 ) -> Result<Verification> {
     let graph = folder.join(ONNX);
-    let attempt = || -> Result<Verification> {
+    let mut attempt = || -> Result<Verification> {
         let chosen = spread(&examples.encodings.lengths(), VERIFIED);
         let options = Options { batch_tokens: VERIFIED_BATCH_TOKENS, ..options.clone() };
         let mut model = Teacher::open(&graph, &options)?;

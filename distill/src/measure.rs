@@ -36,7 +36,7 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
-    fn score(&self, engine: &dyn Engine) -> f64 {
+    fn score(&self, engine: &mut dyn Engine) -> f64 {
         let logits = trainer::logits(engine, self.examples);
         let figure = match (self.name.as_str(), &self.examples.soft) {
             ("agreement", Some(soft)) => agreement(self.subject, soft.view(), logits.view()),

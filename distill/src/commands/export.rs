@@ -48,8 +48,8 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));
     bundle::write(folder.path(), &bundle.bert, &bundle.params, tokenizer.source(), &metadata)?;
     let parameters = bundle.bert.layout().num_parameters();
-    let engine = bundle::engine(bundle.bert, bundle.params, opener.threads(), student::Precision::F32)?;
-    let verification = bundle::verify(folder.path(), &engine, &examples, &opener.options(&notify))?;
+    let mut engine = bundle::engine(bundle.bert, bundle.params, opener.threads(), student::Precision::F32)?;
+    let verification = bundle::verify(folder.path(), &mut engine, &examples, &opener.options(&notify))?;
     let graph = folder.join(bundle::ONNX);
     let bytes = std::fs::metadata(&graph)?.len();
     if console.json {

@@ -105,8 +105,9 @@ impl Run<'_> {
         }
         let seconds = start.elapsed().as_secs_f64();
         let metadata = self.metadata(&outcome, &score_name);
-        bundle::write(self.folder.path(), engine.architecture(), engine.params(), self.tokenizer, &metadata)?;
-        let verification = bundle::verify(self.folder.path(), &engine, self.eval, options)?;
+        let (bert, params) = engine.model();
+        bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
+        let verification = bundle::verify(self.folder.path(), &mut engine, self.eval, options)?;
         self.console.say(format_args!(
             "exported and verified on {} texts: logits differ by at most {:.1e}",
             verification.examples, verification.max_difference

@@ -82,15 +82,17 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    pub(super) fn save(&self, engine: &dyn Engine, progress: &Progress) -> Result<()> {
+    pub(super) fn save(&self, engine: &mut dyn Engine, progress: &Progress) -> Result<()> {
         let state = State { identity: self.identity.clone(), progress: progress.clone() };
         let state =
             serde_json::to_string(&state).context("the state of the run cannot be written as JSON")?;
-        Ok(write_snapshot(&self.last(), engine.layout(), &engine.snapshot(), &state)?)
+        let snapshot = engine.snapshot();
+        Ok(write_snapshot(&self.last(), engine.layout(), &snapshot, &state)?)
     }
 
-    pub(super) fn save_best(&self, engine: &dyn Engine) -> Result<()> {
-        Ok(write_weights(&self.best(), engine.layout(), engine.params())?)
+    pub(super) fn save_best(&self, engine: &mut dyn Engine) -> Result<()> {
+        let layout = engine.layout().clone();
+        Ok(write_weights(&self.best(), &layout, engine.params())?)
     }
 
     fn read(&self, engine: &dyn Engine) -> Result<Option<(student::Snapshot, Progress)>> {

@@ -73,7 +73,7 @@ pub struct Step {
 /// Judges a student.
 pub trait Score {
     /// Returns a finite number; higher is better.
-    fn score(&self, engine: &dyn Engine) -> f64;
+    fn score(&self, engine: &mut dyn Engine) -> f64;
 }
 
 /// How a run ended.
@@ -244,7 +244,7 @@ impl Examples {
 }
 
 /// Returns what the student says about every example, [examples, C], without dropout.
-pub fn logits(engine: &dyn Engine, examples: &Examples) -> Array2<f32> {
+pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
     const TOKENS: usize = 4096;
     let lengths = examples.encodings.lengths();
     let mut rows = Vec::new();

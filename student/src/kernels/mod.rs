@@ -3,6 +3,7 @@
 //! Each element of a result has one owner, and blocks have constant sizes, so that the number of threads never
 //! changes a bit of the result.
 
+mod adamw;
 mod bf16;
 mod dropout;
 mod elementwise;
@@ -13,10 +14,12 @@ mod precision;
 mod rows;
 mod sequences;
 mod simd;
+mod table;
 
+pub(crate) use adamw::{AdamWStep, Moments, adamw, adamw_rows, replay_rows, squared_norm, squared_norm_rows};
 pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
-pub(crate) use elementwise::{AdamWStep, adamw, gelu, multiply, squared_norm};
+pub(crate) use elementwise::{gelu, multiply};
 pub use factors::{Derivative, Gradient, Input};
 pub(crate) use matmul::{Onto, gemm, matmul_add, matmul_onto};
 pub(crate) use pool::Pool;
@@ -25,3 +28,4 @@ pub(crate) use rows::{for_row_pairs, for_rows, sum_rows};
 pub(crate) use sequences::for_pieces;
 pub use simd::cpu_features;
 pub(crate) use simd::{vectorized, vectorized_fn};
+pub(crate) use table::for_chosen_rows;

@@ -47,7 +47,7 @@ impl Embeddings {
     pub fn declare(mut scope: Scope<'_>, sizes: &EmbeddingSizes, sites: &mut Sites) -> Self {
         let hidden = sizes.hidden_size;
         Embeddings {
-            word: scope.at("word_embeddings").matrix("weight", sizes.vocab_size, hidden),
+            word: scope.at("word_embeddings").table("weight", sizes.vocab_size, hidden),
             position: scope.at("position_embeddings").matrix("weight", sizes.max_positions, hidden),
             token_type: scope.at("token_type_embeddings").matrix("weight", sizes.type_vocab_size, hidden),
             norm: LayerNorm::declare(scope.at("LayerNorm"), hidden, sizes.layer_norm_eps),
