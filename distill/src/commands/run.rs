@@ -1,5 +1,6 @@
 //! What `train` and `finetune` have in common: from a student with its examples to a verified directory.
 
+use crate::batches::ORDER_VERSION;
 use crate::blueprint::Blueprint;
 use crate::bundle::{self, Verification};
 use crate::console::Console;
@@ -74,7 +75,7 @@ impl Recipe {
     /// Decides what was left open, once the data and the student are known.
     pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
         self.train.learning_rate.get_or_insert(default_rate);
-        let total = course(&train.encodings.lengths(), &self.train).total_steps();
+        let total = course(train.len(), &|example| train.length(example), &self.train).total_steps();
         self.train.eval_every.get_or_insert((total / 8).max(1));
     }
 }
@@ -119,7 +120,8 @@ impl Run<'_> {
         let objective = self.recipe.objective.objective()?;
         let scorer = Scorer::of(self.subject, self.eval);
         let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
-        let total = course(&self.train.encodings.lengths(), &self.recipe.train).total_steps();
+        let train = self.train;
+        let total = course(train.len(), &|example| train.length(example), &self.recipe.train).total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));
         let path = self.folder.join("log.jsonl");
@@ -163,10 +165,11 @@ impl Run<'_> {
         ));
     }
 
-    /// Tells this run from all others: the recipe, and what it is made from.
+    /// Tells this run from all others: the recipe, what it is made from, and the order in which it visits its examples.
     fn identity(&self) -> String {
         let sources: String = self.sources.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
-        fingerprint(format!("{}{sources}", self.recipe_without_threads()).as_bytes())
+        let order = format!("order {ORDER_VERSION}\n");
+        fingerprint(format!("{}{sources}{order}", self.recipe_without_threads()).as_bytes())
     }
 
     /// Returns the recipe as text, without the one setting that changes no result.

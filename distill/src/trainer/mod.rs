@@ -10,7 +10,7 @@ mod health;
 pub use checkpoint::CheckpointFolder;
 use checkpoint::Progress;
 
-use crate::batches::{BatchSize, Course, Until};
+use crate::batches::{BatchSize, Course, Lengths, Until};
 use crate::error::explained;
 use crate::objective::{Evaluation, Objective, Target, Totals};
 use crate::recipe::TrainSection;
@@ -116,8 +116,9 @@ impl Trainer<'_> {
     /// # Errors
     /// When the loss is not finite or grows without bound, or a checkpoint cannot be written.
     pub fn run(mut self) -> Result<Outcome> {
-        let lengths = self.train.encodings.lengths();
-        let mut course = course(&lengths, self.settings);
+        let train = self.train;
+        let length = |example| train.length(example);
+        let mut course = course(train.len(), &length, self.settings);
         let mut progress = self.checkpoint.restore(self.engine)?.unwrap_or_default();
         let total = course.total_steps();
         while progress.step < total && !progress.stopped_early {
@@ -237,6 +238,11 @@ impl Examples {
         self.gold.is_empty()
     }
 
+    /// Returns the number of tokens of an example.
+    pub fn length(&self, example: usize) -> usize {
+        self.encodings.get(example).0.len()
+    }
+
     fn targets(&self, examples: &[usize]) -> (Option<Array2<f32>>, Vec<Gold>) {
         let soft = self.soft.as_ref().map(|soft| soft.select(Axis(0), examples));
         (soft, examples.iter().map(|&i| self.gold[i]).collect())
@@ -261,11 +267,11 @@ pub fn logits(engine: &dyn Engine, examples: &Examples) -> Array2<f32> {
     ndarray::concatenate(Axis(0), &views).unwrap_or_default()
 }
 
-/// Returns the course of a run with these settings.
-pub fn course<'a>(lengths: &'a [usize], settings: &TrainSection) -> Course<'a> {
+/// Returns the course of a run with these settings over so many examples. `length`: the tokens of each.
+pub fn course<'a>(count: usize, length: &'a dyn Fn(usize) -> usize, settings: &TrainSection) -> Course<'a> {
     let size = settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens);
     let until = settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps);
-    Course::new(lengths, size, settings.accumulate, settings.seed, until)
+    Course::new(Lengths { count, of: length }, size, settings.accumulate, settings.seed, until)
 }
 
 fn adamw_step(settings: &TrainSection, total_steps: u64, number: u64) -> AdamWStep {
