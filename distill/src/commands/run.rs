@@ -6,13 +6,14 @@ use crate::bundle::{self, Verification};
 use crate::console::Console;
 use crate::corpus::Subject;
 use crate::data::fingerprint;
+use crate::examples::Examples;
 use crate::log::RunLog;
 use crate::measure::Scorer;
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
-use crate::trainer::{CheckpointFolder, Event, Examples, Outcome, Trainer, course};
+use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer, course};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -104,7 +105,8 @@ impl Run<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let metadata = self.metadata(&outcome, &score_name);
         bundle::write(self.folder.path(), engine.architecture(), engine.params(), self.tokenizer, &metadata)?;
-        let verification = bundle::verify(self.folder.path(), &engine, self.eval, options)?;
+        let texts = self.eval.encodings(self.eval.spread(VERIFIED_AMONG));
+        let verification = bundle::verify(self.folder.path(), &engine, &texts, options)?;
         self.console.say(format_args!(
             "exported and verified on {} texts: logits differ by at most {:.1e}",
             verification.examples, verification.max_difference
@@ -192,6 +194,9 @@ impl Run<'_> {
         metadata
     }
 }
+
+/// The texts among which those are chosen that an export is verified on.
+const VERIFIED_AMONG: usize = 1 << 14;
 
 /// How much work may be lost when the machine goes down.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
