@@ -105,8 +105,12 @@ impl CheckpointFolder {
             .with_context(|| format!("`{}` does not hold the state of a training run", path.display()))?;
         if state.identity != self.identity {
             return Err(explained(
-                format!("`{}` belongs to a run with another recipe or other data", path.display()),
-                "resume with the settings and files the run was started with, or start anew with `--overwrite`",
+                format!(
+                    "`{}` belongs to a run with another recipe or other data, or of another version of distill",
+                    path.display()
+                ),
+                "resume with the settings, files and version that the run was started with, or start anew with \
+                 `--overwrite`",
             ));
         }
         Ok(Some((snapshot, state.progress)))
