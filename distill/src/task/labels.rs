@@ -222,7 +222,7 @@ mod tests {
             true => Missing,
             false => meaning[raw.take(label, 0).unwrap()],
         };
-        data.iter().map(|label| gold(label)).collect()
+        data.iter().map(gold).collect()
     }
 
     fn set(names: &str) -> LabelSet {

@@ -135,7 +135,7 @@ mod tests {
         };
         let bert = Bert::new(config).expect("the sizes make a model");
         let params = random(bert.layout(), 0.3, 1);
-        CpuEngine::new(bert, params, 2).expect("threads start")
+        CpuEngine::new(bert, params, 2, Precision::F32).expect("threads start")
     }
 
     /// Two sequences of four ids, most of them small, so that rows are read at very different times.
