@@ -218,7 +218,7 @@ mod tests {
     fn golds(data: &[&str], labels: &LabelSet, orders: &[LabelSet]) -> Vec<Gold> {
         let mut raw = file(data);
         let meaning = align(&raw, labels, orders).unwrap();
-        let mut gold = |label: &&str| match label.is_empty() {
+        let gold = |label: &&str| match label.is_empty() {
             true => Missing,
             false => meaning[raw.take(label, 0).unwrap()],
         };

@@ -1,6 +1,7 @@
 //! The optimiser's passes: the norm of the gradient, the update, and the replay of updates that rows have missed.
 //!
-//! Dense pass and replay share one function for one parameter, so that both give the same bits.
+//! Dense pass and replay share one function for one parameter, so that both give the same bits. The closures are inlined
+//! by force: one that is not is compiled for the baseline alone.
 
 use super::{for_chosen_rows, vectorized};
 use crate::Real;

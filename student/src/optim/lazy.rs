@@ -8,8 +8,9 @@ use super::{AdamW, AdamWStep};
 use crate::kernels;
 use crate::{Arena, Layout, Real, Slot};
 
-/// Updates that are kept for rows that lack them; after so many, every row is brought up to date.
-const LONGEST_HISTORY: usize = 1024;
+/// Updates that are kept for the rows that lack them; after so many, every row is brought up to date. The work is the
+/// same for any number; a small one keeps the history in the cache, and the pause short.
+const LONGEST_HISTORY: usize = 256;
 
 /// [`AdamW`], put off for the rows of the layout's table that are not read.
 pub struct LazyAdamW<F = f32> {
