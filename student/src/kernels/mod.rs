@@ -3,6 +3,7 @@
 //! Each element of a result has one owner, and blocks have constant sizes, so that the number of threads never
 //! changes a bit of the result.
 
+pub(crate) mod attention;
 mod dropout;
 mod elementwise;
 mod matmul;
