@@ -12,18 +12,18 @@ use std::ops::Range;
 
 /// Panels that are used again for every head.
 pub(super) struct Scratch<F> {
-    q: Panel<F>,
-    k: Panel<F>,
-    v: Panel<F>,
-    k_t: Panel<F>,
-    v_t: Panel<F>,
-    scores: Panel<F>,
-    d_scores: Panel<F>,
-    context: Panel<F>,
-    d_q: Panel<F>,
-    d_k: Panel<F>,
-    d_v: Panel<F>,
-    probs: Vec<[F; LANES]>,
+    pub q: Panel<F>,
+    pub k: Panel<F>,
+    pub v: Panel<F>,
+    pub k_t: Panel<F>,
+    pub v_t: Panel<F>,
+    pub scores: Panel<F>,
+    pub d_scores: Panel<F>,
+    pub context: Panel<F>,
+    pub d_q: Panel<F>,
+    pub d_k: Panel<F>,
+    pub d_v: Panel<F>,
+    pub probs: Vec<[F; LANES]>,
 }
 
 impl<F: Real> Scratch<F> {

@@ -6,8 +6,11 @@
 mod head;
 mod panel;
 mod product;
+mod single;
 mod softmax;
 mod tasks;
+#[cfg(test)]
+mod timing;
 
 pub(crate) use tasks::{Batch, Normaliser, Strided, backward, forward};
 

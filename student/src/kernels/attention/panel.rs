@@ -89,6 +89,16 @@ impl<F: Real> Panel<F> {
         RowsMut { lanes, stride: self.stride }
     }
 
+    /// Returns the vectors of a row.
+    pub fn row(&self, row: usize) -> &[[F; LANES]] {
+        self.some(row..row + 1).lanes
+    }
+
+    /// Returns the vectors of a row, to be written.
+    pub fn row_mut(&mut self, row: usize) -> &mut [[F; LANES]] {
+        self.some_mut(row..row + 1).lanes
+    }
+
     /// Returns the number of elements of a row.
     pub fn width(&self) -> usize {
         self.width
@@ -102,14 +112,13 @@ impl<F: Real> Panel<F> {
     /// Takes the rows of `heads` heads that lie side by side in `x`, times `scale`: head after head.
     #[inline(always)]
     pub fn gather(&mut self, x: Strided<'_, F>, heads: usize, scale: F) {
-        let width = x.width / heads;
-        self.reshape(heads * x.rows, width);
-        let (stride, num_rows) = (self.stride, x.rows);
+        self.reshape(heads * x.rows, x.width / heads);
+        let (width, stride) = (self.width, self.stride);
         let lanes = self.lanes_mut();
-        for (i, x_row) in x.data.chunks(x.stride).take(x.rows).enumerate() {
-            for (head, x) in x_row[..x.width].chunks_exact(width).enumerate() {
-                let row = &mut lanes[(head * num_rows + i) * stride..][..stride];
-                copy_scaled(&mut row.as_flattened_mut()[..width], x, scale);
+        for (i, x_row) in x.iter().enumerate() {
+            for (head, x_head) in x_row.chunks_exact(width).enumerate() {
+                let row = &mut lanes[(head * x.rows + i) * stride..][..stride];
+                copy_scaled(&mut row.as_flattened_mut()[..width], x_head, scale);
             }
         }
     }
@@ -134,52 +143,48 @@ impl<F: Real> Panel<F> {
         }
     }
 
-    /// Writes the rows of `heads` heads side by side into `x`, row `i` of the panel times `scale(i)`.
+    /// Writes the rows of several heads side by side into `x`, row `i` of the panel times `scale(i)`.
     #[inline(always)]
     pub fn scatter(&self, mut x: ArrayViewMut2<'_, F>, scale: impl Fn(usize) -> F) {
-        let (rows, lanes) = (x.nrows(), self.all().lanes);
+        let rows = x.nrows();
         for (i, mut x) in x.rows_mut().into_iter().enumerate() {
             let x = x.as_slice_mut().expect("rows are contiguous");
             for (head, x) in x.chunks_exact_mut(self.width).enumerate() {
                 let row = head * rows + i;
-                let lanes = &lanes[row * self.stride..][..self.stride];
-                copy_scaled(x, &lanes.as_flattened()[..self.width], scale(row));
+                copy_scaled(x, &self.row(row).as_flattened()[..self.width], scale(row));
             }
         }
     }
 }
 
-/// Fills `out` with `x` times `scale`, in pieces of constant size: for so few elements a loop that does not know its
-/// length costs more than its work.
+/// Fills `out` with `x` times `scale`.
 #[inline(always)]
-fn copy_scaled<F: Real>(mut out: &mut [F], mut x: &[F], scale: F) {
-    while let Some((x_piece, x_rest)) = x.split_first_chunk::<LANES>() {
-        let (piece, rest) = out.split_first_chunk_mut::<LANES>().expect("lengths agree");
-        for l in 0..LANES {
-            piece[l] = x_piece[l] * scale;
-        }
-        (out, x) = (rest, x_rest);
+fn copy_scaled<F: Real>(out: &mut [F], x: &[F], scale: F) {
+    for v in 0..x.len().div_ceil(LANES) {
+        store(out, v, load(x, v).map(|x| x * scale));
     }
-    (out, x) = copy_piece::<F, 8>(out, x, scale);
-    (out, x) = copy_piece::<F, 4>(out, x, scale);
-    (out, x) = copy_piece::<F, 2>(out, x, scale);
-    copy_piece::<F, 1>(out, x, scale);
 }
 
-/// Does the first `N` elements of [`copy_scaled`] if there are so many; returns the others.
+/// Returns vector `v` of a row. The last one ends where the row ends, and so overlaps with the one before: for so few
+/// elements a loop over the rest would cost more than all other work.
 #[inline(always)]
-fn copy_piece<'a, 'b, F: Real, const N: usize>(
-    out: &'a mut [F],
-    x: &'b [F],
-    scale: F,
-) -> (&'a mut [F], &'b [F]) {
-    if x.len() < N || out.len() < N {
-        return (out, x);
+pub(super) fn load<F: Real>(x: &[F], v: usize) -> [F; LANES] {
+    let mut vector = [F::zero(); LANES];
+    if x.len() < LANES {
+        vector[..x.len()].copy_from_slice(x);
+    } else {
+        vector.copy_from_slice(&x[(v * LANES).min(x.len() - LANES)..][..LANES]);
     }
-    let (x_piece, x_rest) = x.split_at(N);
-    let (piece, rest) = out.split_at_mut(N);
-    for l in 0..N {
-        piece[l] = x_piece[l] * scale;
+    vector
+}
+
+/// Writes vector `v` of a row, as [`load`] reads it.
+#[inline(always)]
+pub(super) fn store<F: Real>(x: &mut [F], v: usize, vector: [F; LANES]) {
+    let len = x.len();
+    if len < LANES {
+        x.copy_from_slice(&vector[..len]);
+    } else {
+        x[(v * LANES).min(len - LANES)..][..LANES].copy_from_slice(&vector);
     }
-    (rest, x_rest)
 }

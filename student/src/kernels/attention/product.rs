@@ -75,6 +75,7 @@ fn column<U: Unit, F: Real, const N: usize>(
         i += match a.m - i {
             1 => tile::<U, F, 1, N>(unit, a, i, b, c, strides, onto),
             2..=4 => tile::<U, F, 4, N>(unit, a, i, b, c, strides, onto),
+            5..=6 => tile::<U, F, 6, N>(unit, a, i, b, c, strides, onto),
             _ => tile::<U, F, 8, N>(unit, a, i, b, c, strides, onto),
         };
     }

@@ -8,6 +8,7 @@ use super::{LANES, Normaliser};
 use crate::Real;
 use crate::kernels::Mask;
 use crate::kernels::simd::{Unit, Work};
+use std::hint::black_box;
 
 /// Replaces scores `s` by `e^(s - max) m`, and notes for each row `max` and `1 / Σ e^(s - max)`.
 ///
@@ -30,8 +31,7 @@ impl<F: Real> Work for Exponentials<'_, F> {
         let tail = Tail::new(keys);
         let rows = self.scores.lanes_mut().chunks_exact_mut(stride).zip(self.normalisers);
         for (i, (row, normaliser)) in rows.enumerate() {
-            let row = &mut row[..keys.div_ceil(LANES)];
-            tail.fill(row, F::neg_infinity());
+            let row = tail.add_to(&mut row[..keys.div_ceil(LANES)]);
             let max = fold(row, F::neg_infinity(), larger);
             let mut sums = [F::zero(); LANES];
             for x in row.iter_mut() {
@@ -84,9 +84,7 @@ impl<F: Real> Work for Gradients<'_, F> {
         let rows = self.scores.lanes_mut().chunks_exact_mut(stride);
         let rows = rows.zip(self.d.lanes_mut().chunks_exact_mut(stride)).zip(self.normalisers);
         for (i, ((s, d), normaliser)) in rows.enumerate() {
-            let (s, d) = (&mut s[..vectors], &mut d[..vectors]);
-            tail.fill(s, F::neg_infinity());
-            tail.fill(d, F::zero());
+            let (s, d) = (tail.add_to(&mut s[..vectors]), &mut d[..vectors]);
             let Normaliser { max, inverse_sum } = *normaliser;
             for (p, s) in probs.iter_mut().zip(s.iter()) {
                 *p = map(*s, |s| exp(unit, s - max) * inverse_sum);
@@ -108,8 +106,8 @@ impl<F: Real> Work for Gradients<'_, F> {
                 }
             }
             let dot = reduce(dot, |a, b| a + b);
-            for (d, p) in d.iter_mut().zip(probs.iter()) {
-                *d = map2(*d, *p, |d, p| p * (d - dot));
+            for (d, p) in d.as_flattened_mut().iter_mut().zip(probs.as_flattened()) {
+                *d = *p * (*d - dot);
             }
         }
     }
@@ -150,23 +148,21 @@ fn map2<F: Real>(x: [F; LANES], y: [F; LANES], f: impl Fn(F, F) -> F) -> [F; LAN
     z
 }
 
-/// The lanes of a row's last vector that hold a key: one there, zero elsewhere.
+/// What is added to the last vector of a row, so that lanes beyond the last key have probability zero.
 struct Tail<F>([F; LANES]);
 
 impl<F: Real> Tail<F> {
     fn new(keys: usize) -> Self {
         let rest = (keys - 1) % LANES + 1;
-        Tail(std::array::from_fn(|l| if l < rest { F::one() } else { F::zero() }))
+        Tail(std::array::from_fn(|l| if l < rest { F::zero() } else { F::neg_infinity() }))
     }
 
-    /// Fills what lies beyond the last key of a row.
     #[inline(always)]
-    fn fill(&self, row: &mut [[F; LANES]], value: F) {
+    fn add_to<'a>(&self, row: &'a mut [[F; LANES]]) -> &'a mut [[F; LANES]] {
         if let Some(last) = row.last_mut() {
-            for l in 0..LANES {
-                last[l] = if self.0[l] == F::zero() { value } else { last[l] };
-            }
+            *last = map2(*last, self.0, |x, tail| x + tail);
         }
+        row
     }
 }
 
@@ -188,8 +184,10 @@ fn fold<F: Real>(row: &[[F; LANES]], start: F, f: impl Fn(F, F) -> F + Copy) -> 
 
 /// Folds the lanes of a vector: halves onto halves.
 #[inline(always)]
-fn reduce<F: Real>(lanes: [F; LANES], f: impl Fn(F, F) -> F + Copy) -> F {
-    let [a, b] = halve::<F, 2>(&halve::<F, 4>(&halve::<F, 8>(&lanes, f), f), f);
+pub(super) fn reduce<F: Real>(lanes: [F; LANES], f: impl Fn(F, F) -> F + Copy) -> F {
+    // If the compiler saw through this, it would take the vector apart to fold its lanes one by one.
+    let half = black_box(halve::<F, 8>(&lanes, f));
+    let [a, b] = halve::<F, 2>(&halve::<F, 4>(&half, f), f);
     f(a, b)
 }
 

@@ -1,6 +1,7 @@
 //! Cuts a packed batch into tasks: some heads of one sequence each.
 
 use super::head::{Backward, Forward, Heads, Scratch};
+use super::single::{SingleBackward, SingleForward};
 use crate::Real;
 use crate::kernels::Mask;
 use crate::kernels::simd::on_best_unit;
@@ -34,6 +35,13 @@ pub(crate) struct Strided<'a, F> {
     pub width: usize,
 }
 
+impl<'a, F> Strided<'a, F> {
+    /// Returns the rows.
+    pub fn iter(self) -> impl Iterator<Item = &'a [F]> {
+        self.data.chunks(self.stride).take(self.rows).map(move |row| &row[..self.width])
+    }
+}
+
 /// What turns a row of scores into probabilities again: `p = e^(s - max) · inverse_sum`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Normaliser<F> {
@@ -65,7 +73,12 @@ pub(crate) fn forward<F: Real>(batch: &Batch<'_, F>) -> (Array2<F>, Vec<Normalis
     tasks.par_iter().zip(contexts).zip(rows).for_each_init(
         Scratch::new,
         |scratch, ((task, context), normalisers)| {
-            on_best_unit(Forward { heads: batch.heads(task), context, normalisers, scratch });
+            let forward = Forward { heads: batch.heads(task), context, normalisers, scratch };
+            if task.queries.len() == 1 {
+                on_best_unit(SingleForward(forward));
+            } else {
+                on_best_unit(forward);
+            }
         },
     );
     (context, normalisers)
@@ -87,7 +100,7 @@ pub(crate) fn backward<F: Real>(
         Scratch::new,
         |scratch, (((task, d_q), d_k), d_v)| {
             let first = task.queries.start * batch.heads + task.heads.start * task.queries.len();
-            on_best_unit(Backward {
+            let backward = Backward {
                 heads: batch.heads(task),
                 normalisers: &normalisers[first..first + task.heads.len() * task.queries.len()],
                 d_context: strided(&d_context, &task.queries, &task.heads, width),
@@ -95,7 +108,12 @@ pub(crate) fn backward<F: Real>(
                 d_k,
                 d_v,
                 scratch,
-            });
+            };
+            if task.queries.len() == 1 {
+                on_best_unit(SingleBackward(backward));
+            } else {
+                on_best_unit(backward);
+            }
         },
     );
     d
