@@ -12,7 +12,13 @@ pub trait Real: NdFloat + Sum {
     fn f64(self) -> f64;
 
     /// Returns `eˣ`; in `f32` a branch-free polynomial that the compiler can vectorise.
-    fn fast_exp(self) -> Self;
+    #[inline(always)]
+    fn fast_exp(self) -> Self {
+        self.fast_exp_with(|a, b, c| a * b + c)
+    }
+
+    /// Returns `eˣ` as [`Real::fast_exp`] does, with `mul_add(a, b, c)` for every `a b + c`.
+    fn fast_exp_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> Self;
 
     /// Returns the standard normal distribution `(Φ(x), φ(x))`: cumulative probability and density.
     fn normal(self) -> (Self, Self);
@@ -45,18 +51,18 @@ impl Real for f32 {
     ///
     /// `eˣ = 2ⁿ · eʳ` with `n = round(x / ln 2)` and `|r| ≤ ln 2 / 2`, as in the Cephes library.
     #[inline(always)]
-    fn fast_exp(self) -> Self {
+    fn fast_exp_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> Self {
         const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the rounded integer in the low bits
         let x = self.clamp(-87.0, 88.0);
-        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let shifted = mul_add(x, std::f32::consts::LOG2_E, ROUND);
         let n = shifted - ROUND;
-        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let r = mul_add(n, 2.121_944_4e-4, mul_add(n, -0.693_359_4, x));
         let mut p = 1.987_569_2e-4;
         for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
-            p = p * r + c;
+            p = mul_add(p, r, c);
         }
-        let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-        (p * r * r + r + 1.0) * scale
+        let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+        (mul_add(p * r, r, r) + 1.0) * scale
     }
 
     /// Absolute error below 4e-7: Abramowitz and Stegun, formula 7.1.26, which shares its exponential with the density.
@@ -108,7 +114,7 @@ impl Real for f64 {
     }
 
     #[inline]
-    fn fast_exp(self) -> Self {
+    fn fast_exp_with(self, _: impl Fn(Self, Self, Self) -> Self) -> Self {
         self.exp()
     }
 

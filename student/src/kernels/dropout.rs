@@ -36,9 +36,19 @@ impl Mask {
     pub(crate) fn apply<F: Real>(self, x: &mut [F], first: usize) {
         let (keep, first) = (F::of(self.keep_scale), first as u32);
         for (i, x) in x.iter_mut().enumerate() {
-            let random = mix(mix(first.wrapping_add(i as u32)).wrapping_add(self.key));
-            *x = if random >= self.threshold { *x * keep } else { F::zero() };
+            *x = if self.keeps(first.wrapping_add(i as u32)) { *x * keep } else { F::zero() };
         }
+    }
+
+    /// Tells whether the element of this number is kept.
+    #[inline(always)]
+    pub(crate) fn keeps(self, number: u32) -> bool {
+        mix(mix(number).wrapping_add(self.key)) >= self.threshold
+    }
+
+    /// Returns what kept elements are multiplied by: `1 / (1 - rate)`.
+    pub(crate) fn keep_scale(self) -> f64 {
+        self.keep_scale
     }
 }
 

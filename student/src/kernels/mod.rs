@@ -4,6 +4,7 @@
 //! changes a bit of the result.
 
 mod adamw;
+pub(crate) mod attention;
 mod bf16;
 mod dropout;
 mod elementwise;
@@ -12,7 +13,6 @@ mod matmul;
 mod pool;
 mod precision;
 mod rows;
-mod sequences;
 mod simd;
 mod table;
 
@@ -21,11 +21,10 @@ pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
 pub(crate) use elementwise::{gelu, multiply};
 pub use factors::{Derivative, Gradient, Input};
-pub(crate) use matmul::{Onto, gemm, matmul_add, matmul_onto};
+pub(crate) use matmul::{Onto, matmul_add, matmul_onto};
 pub(crate) use pool::Pool;
 pub use precision::{Precision, bf16_unit};
 pub(crate) use rows::{for_row_pairs, for_rows, sum_rows};
-pub(crate) use sequences::for_pieces;
 pub use simd::cpu_features;
-pub(crate) use simd::{vectorized, vectorized_fn};
+pub(crate) use simd::vectorized;
 pub(crate) use table::for_chosen_rows;
