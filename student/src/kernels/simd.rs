@@ -110,7 +110,7 @@ x86_unit!(
     "avx512f,avx512bw,avx512dq,avx512vl,fma",
     ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"]
 );
-x86_unit!(Avx2, avx2, 8, "avx2,fma", ["avx2", "fma"]);
+x86_unit!(Avx2, avx2, "avx2,fma", ["avx2", "fma"]);
 
 /// Work that does not ask which unit it runs on.
 struct Plain<C>(C);
