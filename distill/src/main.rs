@@ -4,6 +4,10 @@ use clap::Parser;
 use distill::cli::Cli;
 use distill::error::hint_of;
 use std::process::ExitCode;
+use student::engine::ReusingAllocator;
+
+#[global_allocator]
+static MEMORY: ReusingAllocator = ReusingAllocator::new();
 
 fn main() -> ExitCode {
     match distill::commands::run(&Cli::parse()) {

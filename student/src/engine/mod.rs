@@ -7,7 +7,7 @@ pub use cpu::CpuEngine;
 use crate::optim::AdamWStep;
 use crate::{Arena, Error, Layout, OutputGrads, Outputs, PackedBatch};
 
-pub use crate::kernels::{DropoutKey, cpu_features};
+pub use crate::kernels::{DropoutKey, ReusingAllocator, cpu_features};
 
 /// Everything that training changes: with it a run can be continued to the same bits.
 #[derive(Clone, Debug, PartialEq)]

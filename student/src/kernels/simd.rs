@@ -4,39 +4,132 @@
 //! processor has is chosen at run time. Rust never contracts or reorders floating-point operations, so all three give
 //! the same bits.
 
+use crate::Real;
+
 /// Runs `work`, compiled for the widest vector unit that the processor has.
 ///
 /// `work` should be one closure around a plain loop over slices, without calls that cannot be inlined.
 #[inline]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    on_best_unit(Plain(work))
+}
+
+/// Runs `work` on the widest vector unit that the processor has.
+#[inline]
+pub(crate) fn on_best_unit<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: the processor has just been asked for every feature that the function is compiled with.
-            return unsafe { avx512(work) };
+        if let Some(unit) = Avx512::detect() {
+            return unit.run(work);
         }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { avx2(work) };
+        if let Some(unit) = Avx2::detect() {
+            return unit.run(work);
         }
     }
-    work()
+    Baseline.run(work)
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
+/// A computation that is compiled once for each vector unit.
+pub(crate) trait Work {
+    /// What the computation returns.
+    type Output;
+
+    /// Computes. Implementations are `#[inline(always)]`: only what is inlined is compiled for the unit.
+    fn on<U: Unit>(self, unit: U) -> Self::Output;
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
+/// A vector unit. Whoever holds one may use it: it was found in this processor.
+pub(crate) trait Unit: Copy {
+    /// How many vectors of 16 `f32` fit into the registers.
+    const REGISTERS: usize;
+
+    /// Returns `a b + c`, rounded once where that is one instruction, and twice elsewhere.
+    fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F;
+
+    /// Runs `work` as a function compiled for this unit.
+    fn run<W: Work>(self, work: W) -> W::Output;
+}
+
+/// What every processor of this architecture has.
+#[derive(Clone, Copy)]
+pub(crate) struct Baseline;
+
+impl Unit for Baseline {
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
+
+    #[inline(always)]
+    fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
+        // Without the instruction, `mul_add` would be a call into the C library.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+    }
+
+    #[inline]
+    fn run<W: Work>(self, work: W) -> W::Output {
+        work.on(self)
+    }
+}
+
+macro_rules! x86_unit {
+    ($unit:ident, $function:ident, $registers:literal, $features:literal, [$($feature:tt),*]) => {
+        #[doc = concat!("A processor with ", $features, ".")]
+        #[cfg(target_arch = "x86_64")]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $unit(());
+
+        #[cfg(target_arch = "x86_64")]
+        impl $unit {
+            /// Returns the unit if this processor has it.
+            #[inline]
+            pub(crate) fn detect() -> Option<Self> {
+                let has = $(std::arch::is_x86_feature_detected!($feature))&&*;
+                has.then_some($unit(()))
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        impl Unit for $unit {
+            const REGISTERS: usize = $registers;
+
+            #[inline(always)]
+            fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
+                a.mul_add(b, c)
+            }
+
+            #[inline]
+            fn run<W: Work>(self, work: W) -> W::Output {
+                // SAFETY: a unit is made only by `detect`, which has asked the processor for every feature that the
+                // function is compiled with.
+                unsafe { $function(self, work) }
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        fn $function<W: Work>(unit: $unit, work: W) -> W::Output {
+            work.on(unit)
+        }
+    };
+}
+
+x86_unit!(
+    Avx512,
+    avx512,
+    32,
+    "avx512f,avx512bw,avx512dq,avx512vl,fma",
+    ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"]
+);
+x86_unit!(Avx2, avx2, 8, "avx2,fma", ["avx2", "fma"]);
+
+/// Work that does not ask which unit it runs on.
+struct Plain<C>(C);
+
+impl<R, C: FnOnce() -> R> Work for Plain<C> {
+    type Output = R;
+
+    #[inline(always)]
+    fn on<U: Unit>(self, _: U) -> R {
+        (self.0)()
+    }
 }
 
 /// Returns which of the vector units that matter here the processor has.

@@ -10,21 +10,14 @@ pub struct GeluSaved<F> {
 
 /// `y = x Φ(x)`, with the exact normal distribution Φ (Hendrycks and Gimpel 2016).  `x`, `y`: [N, I].
 pub fn gelu<F: Real>(mut x: Array2<F>) -> (Array2<F>, GeluSaved<F>) {
-    let mut derivative = Array2::zeros(x.dim());
-    kernels::gelu(
-        x.as_slice_mut().expect("layers make contiguous matrices"),
-        derivative.as_slice_mut().expect("a new matrix is contiguous"),
-    );
+    let derivative = kernels::gelu(&mut x);
     (x, GeluSaved { derivative })
 }
 
 impl<F: Real> GeluSaved<F> {
     /// `dx = dy (Φ(x) + x φ(x))`.  `d_y`, `d_x`: [N, I].
     pub fn backward(self, mut d_y: Array2<F>) -> Array2<F> {
-        kernels::multiply(
-            d_y.as_slice_mut().expect("layers make contiguous matrices"),
-            self.derivative.as_slice().expect("a new matrix is contiguous"),
-        );
+        kernels::multiply(&mut d_y, &self.derivative);
         d_y
     }
 }
