@@ -103,12 +103,10 @@ fn tile<U: Unit, F: Real, const M: usize, const N: usize>(
         for r in 0..M {
             // SAFETY: asserted above for the last row.
             let a = unsafe { *a.data.get_unchecked(rows[r] + k * a.depth_stride) };
-            for v in 0..N {
+            for (v, sums) in sums[r].iter_mut().enumerate() {
                 // SAFETY: asserted above for the last row.
                 let b = unsafe { b.get_unchecked(k * b_stride + v) };
-                for l in 0..LANES {
-                    sums[r][v][l] = unit.mul_add(a, b[l], sums[r][v][l]);
-                }
+                sums.iter_mut().zip(b).for_each(|(sum, &b)| *sum = unit.mul_add(a, b, *sum));
             }
         }
     }
