@@ -197,7 +197,7 @@ impl Columns {
             }
             pieces(file, sizes.wide_lengths, &self.lengths)?;
             io::copy(&mut self.ids, file)?;
-            file.write_all(self.keys.as_flattened())?;
+            order.iter().try_for_each(|&row| file.write_all(&self.keys[row as usize]))?;
             self.segments.iter_mut().try_for_each(|segments| io::copy(segments, file).map(|_| ()))
         })?;
         Ok(())

@@ -218,14 +218,9 @@ impl Table {
         }
     }
 
-    /// Returns the keys of the rows.
+    /// Returns the keys of the rows, sorted.
     pub fn keys(&self) -> SortedKeys<'_> {
         SortedKeys::new(self.chunks(&self.layout.keys), self.chunks(&self.layout.order))
-    }
-
-    /// Returns the key of a row.
-    pub fn key(&self, row: usize) -> &Key {
-        &self.chunks(&self.layout.keys)[row]
     }
 
     /// Returns the number of tokens of a row.
@@ -301,17 +296,18 @@ impl Table {
     }
 
     fn check_order(&self) -> Result<(), String> {
-        let order: &[[u8; 4]] = self.chunks(&self.layout.order);
-        if order.iter().any(|&row| u32::from_le_bytes(row) as usize >= self.len()) {
-            return Err("its order names a row that is not there".into());
+        let mut seen = vec![false; self.len()];
+        let mut last: Option<(&Key, usize)> = None;
+        for (row, key) in self.keys().iter() {
+            match seen.get_mut(row) {
+                Some(seen) if !*seen => *seen = true,
+                _ => return Err(format!("its order names row {row}, which is not there, or twice")),
+            }
+            if last.replace((key, row)).is_some_and(|last| last >= (key, row)) {
+                return Err(format!("row {row} is out of order"));
+            }
         }
-        // Strictly increasing, no row comes twice, and so all come.
-        let keys = self.keys();
-        let mut pairs = keys.iter().zip(keys.iter().skip(1));
-        match pairs.find(|((row, key), (next_row, next))| (key, row) >= (next, next_row)) {
-            Some(((row, _), _)) => Err(format!("row {row} is out of order")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
