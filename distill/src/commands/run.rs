@@ -76,8 +76,11 @@ impl Recipe {
     /// Decides what was left open, once the data and the student are known.
     pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
         self.train.learning_rate.get_or_insert(default_rate);
-        let total = course(train.len(), &|example| train.length(example), &self.train).total_steps();
-        self.train.eval_every.get_or_insert((total / 8).max(1));
+        if self.train.eval_every.is_none() {
+            let length = |example| train.length(example);
+            let total = course(train.len(), &length, &self.train).total_steps();
+            self.train.eval_every = Some((total / 8).max(1));
+        }
     }
 }
 
@@ -122,8 +125,9 @@ impl Run<'_> {
         let objective = self.recipe.objective.objective()?;
         let scorer = Scorer::of(self.subject, self.eval);
         let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
-        let train = self.train;
-        let total = course(train.len(), &|example| train.length(example), &self.recipe.train).total_steps();
+        let length = |example| self.train.length(example);
+        let course = course(self.train.len(), &length, &self.recipe.train);
+        let total = course.total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));
         let path = self.folder.join("log.jsonl");
@@ -147,7 +151,7 @@ impl Run<'_> {
             },
             on_event: &mut |event: Event<'_>| log.record(event),
         }
-        .run();
+        .run(course);
         log.finish();
         Ok((outcome?, score_name))
     }
