@@ -71,9 +71,12 @@ impl Examples {
     }
 
     /// Returns the same examples as they stand in the table of another tokenizer.
-    pub fn read_from(&self, table: &Arc<Table>) -> Self {
-        assert_eq!(table.len(), self.table.len(), "the tables are of the same file");
-        Examples { table: Arc::clone(table), ..self.clone() }
+    ///
+    /// # Errors
+    /// When that was made of other bytes: the file has changed in between.
+    pub fn read_from(&self, table: &Arc<Table>) -> Result<Self> {
+        self.table.check_same_data(table)?;
+        Ok(Examples { table: Arc::clone(table), ..self.clone() })
     }
 
     /// Returns the number of examples.

@@ -1,6 +1,7 @@
 //! The table on disk: read where it lies.
 
 use super::stamp::Stamp;
+use crate::error::explained;
 use crate::labels::{Key, SortedKeys};
 use crate::task::{Gold, RawLabels};
 use crate::tensors::{Contents, Tensor, header};
@@ -183,6 +184,20 @@ impl Table {
     /// Returns the SHA-256 of the data file, in hexadecimal.
     pub fn fingerprint(&self) -> &str {
         &self.origin.data.sha256
+    }
+
+    /// Makes sure that another table was made of the same bytes.
+    ///
+    /// # Errors
+    /// When the file has changed in between.
+    pub fn check_same_data(&self, other: &Table) -> anyhow::Result<()> {
+        if self.fingerprint() == other.fingerprint() {
+            return Ok(());
+        }
+        Err(explained(
+            format!("`{}` has changed while it was read", self.path.display()),
+            "run the command again when nothing writes to the file",
+        ))
     }
 
     /// Returns what the data file was when it was read.

@@ -218,11 +218,11 @@ mod tests {
     fn golds(data: &[&str], labels: &LabelSet, orders: &[LabelSet]) -> Vec<Gold> {
         let mut raw = file(data);
         let meaning = align(&raw, labels, orders).unwrap();
-        let mut gold = |label: &&str| match label.is_empty() {
+        let gold = |label: &&str| match label.is_empty() {
             true => Missing,
             false => meaning[raw.take(label, 0).unwrap()],
         };
-        data.iter().map(|label| gold(label)).collect()
+        data.iter().map(gold).collect()
     }
 
     fn set(names: &str) -> LabelSet {
