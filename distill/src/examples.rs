@@ -42,13 +42,15 @@ impl Examples {
     /// Divides the examples by their keys: about `share` of them come second. Equal texts stay together.
     pub fn hold_out(self, share: f64) -> (Self, Self) {
         let limit = (share * f64::from(u32::MAX)) as u32;
-        let is_held = |row: &u32| {
-            let key = self.table.key(*row as usize);
-            u32::from_le_bytes([key[0], key[1], key[2], key[3]]) < limit
+        let mut is_held = vec![false; self.table.len()];
+        for (row, key) in self.table.keys().iter() {
+            is_held[row] = u32::from_le_bytes([key[0], key[1], key[2], key[3]]) < limit;
+        }
+        let part = |held: bool| {
+            let rows = (0..self.len()).map(|example| self.row(example)).filter(|&row| is_held[row] == held);
+            Examples { rows: Rows::These(rows.map(|row| row as u32).collect()), ..self.clone() }
         };
-        let rows = || (0..self.len()).map(|example| self.row(example) as u32);
-        let these = |rows: Vec<u32>| Examples { rows: Rows::These(rows.into()), ..self.clone() };
-        (these(rows().filter(|row| !is_held(row)).collect()), these(rows().filter(is_held).collect()))
+        (part(false), part(true))
     }
 
     /// Adds what a teacher said.
@@ -69,9 +71,12 @@ impl Examples {
     }
 
     /// Returns the same examples as they stand in the table of another tokenizer.
-    pub fn read_from(&self, table: &Arc<Table>) -> Self {
-        assert_eq!(table.len(), self.table.len(), "the tables are of the same file");
-        Examples { table: Arc::clone(table), ..self.clone() }
+    ///
+    /// # Errors
+    /// When that was made of other bytes: the file has changed in between.
+    pub fn read_from(&self, table: &Arc<Table>) -> Result<Self> {
+        self.table.check_same_data(table)?;
+        Ok(Examples { table: Arc::clone(table), ..self.clone() })
     }
 
     /// Returns the number of examples.

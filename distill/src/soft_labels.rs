@@ -74,6 +74,7 @@ pub fn ask_teacher(
         return Ok(store);
     }
     let encoded = encoded()?;
+    tables.iter().zip(&encoded).try_for_each(|(table, encoded)| table.check_same_data(encoded))?;
     let plan = labels::plan(&request)?;
     say(&plan);
     let progress = Mutex::new(console.progress("label", plan.missing));

@@ -147,17 +147,12 @@ impl<'a> Course<'a> {
     }
 
     /// Returns the examples of a block with their lengths.
-    fn examples<'b>(
-        &'b self,
-        permutation: &'b Permutation,
-        block: usize,
-    ) -> impl Iterator<Item = (usize, usize)> + 'b {
+    fn examples(&self, permutation: &Permutation, block: usize) -> impl Iterator<Item = (usize, usize)> {
         let start = block * self.block_examples;
         let end = (start + self.block_examples).min(self.lengths.count);
-        (start..end).map(|place| {
-            let example = permutation.get(place);
-            ((self.lengths.of)(example), example)
-        })
+        // In two loops, so that the machine waits for many lengths, which may lie anywhere, at once.
+        let examples: Vec<usize> = (start..end).map(|place| permutation.get(place)).collect();
+        examples.into_iter().map(|example| ((self.lengths.of)(example), example))
     }
 
     /// Returns the first update of an epoch, or of the one after the last.

@@ -77,8 +77,11 @@ impl Recipe {
     pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
         self.train.precision = self.train.precision.resolved();
         self.train.learning_rate.get_or_insert(default_rate);
-        let total = course(train.len(), &|example| train.length(example), &self.train).total_steps();
-        self.train.eval_every.get_or_insert((total / 8).max(1));
+        if self.train.eval_every.is_none() {
+            let length = |example| train.length(example);
+            let total = course(train.len(), &length, &self.train).total_steps();
+            self.train.eval_every = Some((total / 8).max(1));
+        }
     }
 }
 
@@ -126,8 +129,9 @@ impl Run<'_> {
         let objective = self.recipe.objective.objective()?;
         let scorer = Scorer::of(self.subject, self.eval);
         let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
-        let train = self.train;
-        let total = course(train.len(), &|example| train.length(example), &self.recipe.train).total_steps();
+        let length = |example| self.train.length(example);
+        let course = course(self.train.len(), &length, &self.recipe.train);
+        let total = course.total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));
         let path = self.folder.join("log.jsonl");
@@ -151,7 +155,7 @@ impl Run<'_> {
             },
             on_event: &mut |event: Event<'_>| log.record(event),
         }
-        .run();
+        .run(course);
         log.finish();
         Ok((outcome?, score_name))
     }

@@ -69,6 +69,10 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     let store = ask_teacher(&mut teacher, &kept, &tables, &as_the_teacher_reads, console)?;
     Examples::taught_by([&mut train, &mut eval], &Arc::new(store))?;
     check_teacher(&train, &subject)?;
+    let eval_of_teacher = match as_the_teacher_reads()?.last() {
+        Some(table) => eval.read_from(table)?,
+        None => eval.clone(),
+    };
 
     recipe.resolve(&train, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
     recipe.data.max_length = Some(subject.max_length);
@@ -91,9 +95,7 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     };
     let notify = |line: &str| console.say(line);
     let Some(finished) = run.execute(blueprint, &opener.options(&notify))? else { return Ok(()) };
-    let read_by_teacher = as_the_teacher_reads()?;
-    let reads = read_by_teacher.last().unwrap_or(eval.table());
-    report(&finished, &path, folder, [&eval.read_from(reads), &eval], &subject, &opener)
+    report(&finished, &path, folder, [&eval_of_teacher, &eval], &subject, &opener)
 }
 
 /// The labelled rows on which the order of the teacher's classes is checked, at most: far more than it takes.

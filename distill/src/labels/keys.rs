@@ -1,14 +1,14 @@
-//! The keys of the examples of one file or of several, in the order of the data and in their own.
+//! The keys of the examples of one file or of several, in their own order: so that two lists meet in one pass over both.
 
 use super::Key;
 use std::borrow::Cow;
 
-/// The keys of a file's examples, and the numbers of the examples in the order of their keys.
+/// The keys of a file's examples, sorted, and which example each belongs to; of equal ones the first comes first.
 ///
-/// Shapes: both one entry for each example; the numbers are little-endian, as they lie in a file.
+/// Shapes: both one entry for each example; numbers are little-endian, as they lie in a file.
 #[derive(Clone, Debug)]
 pub struct SortedKeys<'a> {
-    keys: &'a [Key],
+    keys: Cow<'a, [Key]>,
     order: Cow<'a, [[u8; 4]]>,
 }
 
@@ -30,15 +30,17 @@ pub fn sorted(keys: &[Key]) -> Vec<u32> {
 }
 
 impl<'a> SortedKeys<'a> {
-    /// Takes keys with an order that is already known.
+    /// Takes keys that are sorted already.
     pub fn new(keys: &'a [Key], order: &'a [[u8; 4]]) -> Self {
-        assert_eq!(keys.len(), order.len(), "every example has a place in the order");
-        SortedKeys { keys, order: Cow::Borrowed(order) }
+        assert_eq!(keys.len(), order.len(), "every key belongs to an example");
+        SortedKeys { keys: Cow::Borrowed(keys), order: Cow::Borrowed(order) }
     }
 
-    /// Sorts keys.
-    pub fn of(keys: &'a [Key]) -> Self {
-        SortedKeys { keys, order: sorted(keys).into_iter().map(u32::to_le_bytes).collect() }
+    /// Sorts the keys of examples.
+    pub fn of(keys: &[Key]) -> Self {
+        let order = sorted(keys);
+        let keys = order.iter().map(|&index| keys[index as usize]).collect();
+        SortedKeys { keys, order: order.into_iter().map(u32::to_le_bytes).collect() }
     }
 
     /// Returns the number of examples.
@@ -52,11 +54,8 @@ impl<'a> SortedKeys<'a> {
     }
 
     /// Returns every example with its key, in the order of the keys.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &'a Key)> {
-        self.order.iter().map(|&index| {
-            let index = u32::from_le_bytes(index) as usize;
-            (index, &self.keys[index])
-        })
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.order.iter().map(|&index| u32::from_le_bytes(index) as usize).zip(self.keys.iter())
     }
 }
 
@@ -87,14 +86,22 @@ impl<'a> Keys<'a> {
         panic!("an example is one of those that there are");
     }
 
-    /// Returns the key of an example.
-    pub fn get(&self, index: usize) -> &'a Key {
-        let (part, index) = self.place(index);
-        &self.parts[part].keys[index]
+    /// Returns where to look up the key of any example: four bytes for each.
+    pub fn by_example(&self) -> impl Fn(usize) -> Key {
+        let places = self.parts.iter().map(|part| {
+            let mut places = vec![0_u32; part.len()];
+            part.iter().zip(0..).for_each(|((index, _), place)| places[index] = place);
+            places
+        });
+        let places: Vec<Vec<u32>> = places.collect();
+        move |index| {
+            let (part, index) = self.place(index);
+            self.parts[part].keys[places[part][index] as usize]
+        }
     }
 
     /// Returns the first example of each different key, in the order of the keys.
-    pub fn distinct(&self) -> impl Iterator<Item = (usize, &'a Key)> {
+    pub fn distinct(&self) -> impl Iterator<Item = (usize, &Key)> {
         let mut first = 0;
         let mut parts = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
@@ -136,7 +143,8 @@ mod tests {
             expected.dedup_by_key(|(key, _)| *key);
             let found: Vec<_> = keys.distinct().map(|(index, key)| (*key, index)).collect();
             prop_assert_eq!(found, expected);
-            prop_assert!((0..all.len()).all(|index| *keys.get(index) == all[index]));
+            let key = keys.by_example();
+            prop_assert!((0..all.len()).all(|index| key(index) == all[index]));
             prop_assert_eq!(keys.len(), all.len());
         }
     }

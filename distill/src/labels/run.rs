@@ -113,10 +113,11 @@ fn label_in_chunks(
     let mut journal = Journal::open(&target, provenance)?;
     // Gathered under the lock: a run that has just ended may have added to the files.
     let known = Known::gather(request)?.with(Some(journal.records()?));
-    for chunk in known.lacking(request)?.chunks(chunk_size) {
+    let (lacking, key) = (known.lacking(request)?, keys.by_example());
+    for chunk in lacking.chunks(chunk_size) {
         let logits = classify(&chunk)?;
         check(&logits, &chunk, provenance)?;
-        let chunk_keys: Vec<Key> = chunk.iter().map(|&index| *keys.get(index)).collect();
+        let chunk_keys: Vec<Key> = chunk.iter().map(|&index| key(index)).collect();
         journal.append(&chunk_keys, logits.view())?;
     }
     let known = known.with(Some(journal.records()?));

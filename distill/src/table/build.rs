@@ -40,7 +40,7 @@ pub(super) fn build(source: &Source<'_>, target: &Path, console: &Console) -> Re
     let before = Before::of(source.path);
     let mut columns = Columns::new(source, target.parent().unwrap_or(Path::new(".")))?;
     let megabytes = std::fs::metadata(source.path).map_or(0, |file| file.len() / MEGABYTE);
-    let mut progress = console.progress("read", megabytes as usize);
+    let mut progress = console.progress("read, MB:", megabytes as usize);
     let (sender, receiver) = sync_channel(1);
     let fingerprint = thread::scope(|scope| {
         let reader = scope.spawn(|| read(source, sender));
@@ -58,7 +58,7 @@ const MEGABYTE: u64 = 1_000_000;
 
 fn report(progress: &mut Progress, rows: usize, bytes_read: u64) {
     let more = (bytes_read / MEGABYTE) as usize - progress.done();
-    progress.advance(more, || format!("MB · {rows} texts"));
+    progress.advance(more, || format!("{rows} texts"));
 }
 
 /// Reads the file window by window, and returns its fingerprint.
@@ -197,7 +197,7 @@ impl Columns {
             }
             pieces(file, sizes.wide_lengths, &self.lengths)?;
             io::copy(&mut self.ids, file)?;
-            file.write_all(self.keys.as_flattened())?;
+            order.iter().try_for_each(|&row| file.write_all(&self.keys[row as usize]))?;
             self.segments.iter_mut().try_for_each(|segments| io::copy(segments, file).map(|_| ()))
         })?;
         Ok(())

@@ -1,6 +1,7 @@
 //! The table on disk: read where it lies.
 
 use super::stamp::Stamp;
+use crate::error::explained;
 use crate::labels::{Key, SortedKeys};
 use crate::task::{Gold, RawLabels};
 use crate::tensors::{Contents, Tensor, header};
@@ -185,6 +186,20 @@ impl Table {
         &self.origin.data.sha256
     }
 
+    /// Makes sure that another table was made of the same bytes.
+    ///
+    /// # Errors
+    /// When the file has changed in between.
+    pub fn check_same_data(&self, other: &Table) -> anyhow::Result<()> {
+        if self.fingerprint() == other.fingerprint() {
+            return Ok(());
+        }
+        Err(explained(
+            format!("`{}` has changed while it was read", self.path.display()),
+            "run the command again when nothing writes to the file",
+        ))
+    }
+
     /// Returns what the data file was when it was read.
     pub(super) fn stamp(&self) -> &Stamp {
         &self.origin.data
@@ -218,14 +233,9 @@ impl Table {
         }
     }
 
-    /// Returns the keys of the rows.
+    /// Returns the keys of the rows, sorted.
     pub fn keys(&self) -> SortedKeys<'_> {
         SortedKeys::new(self.chunks(&self.layout.keys), self.chunks(&self.layout.order))
-    }
-
-    /// Returns the key of a row.
-    pub fn key(&self, row: usize) -> &Key {
-        &self.chunks(&self.layout.keys)[row]
     }
 
     /// Returns the number of tokens of a row.
@@ -301,17 +311,18 @@ impl Table {
     }
 
     fn check_order(&self) -> Result<(), String> {
-        let order: &[[u8; 4]] = self.chunks(&self.layout.order);
-        if order.iter().any(|&row| u32::from_le_bytes(row) as usize >= self.len()) {
-            return Err("its order names a row that is not there".into());
+        let mut seen = vec![false; self.len()];
+        let mut last: Option<(&Key, usize)> = None;
+        for (row, key) in self.keys().iter() {
+            match seen.get_mut(row) {
+                Some(seen) if !*seen => *seen = true,
+                _ => return Err(format!("its order names row {row}, which is not there, or twice")),
+            }
+            if last.replace((key, row)).is_some_and(|last| last >= (key, row)) {
+                return Err(format!("row {row} is out of order"));
+            }
         }
-        // Strictly increasing, no row comes twice, and so all come.
-        let keys = self.keys();
-        let mut pairs = keys.iter().zip(keys.iter().skip(1));
-        match pairs.find(|((row, key), (next_row, next))| (key, row) >= (next, next_row)) {
-            Some(((row, _), _)) => Err(format!("row {row} is out of order")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::console::Talk;
 use crate::data::Reading;
 use crate::examples::Examples;
-use crate::labels::key;
+use crate::labels::{Key, Keys, key};
 use crate::task::Gold;
 use crate::tokens::Encodings;
 use proptest::prelude::*;
@@ -58,6 +58,13 @@ impl Fixture {
     }
 }
 
+/// Returns the keys of a table's rows.
+fn by_row(table: &Table) -> Vec<Key> {
+    let keys = Keys::new(vec![table.keys()]);
+    let key = keys.by_example();
+    (0..table.len()).map(key).collect()
+}
+
 fn tsv(header: &str, rows: &[(String, String, String)]) -> String {
     let rows = rows.iter().map(|(text, pair, label)| format!("{text}\t{pair}\t{label}\n"));
     format!("{header}\n{}", rows.collect::<String>())
@@ -82,17 +89,18 @@ proptest! {
         prop_assert_eq!((0..table.len()).map(|row| table.length(row)).collect::<Vec<_>>(), expected.lengths());
         let names: Vec<String> = table.labels().iter().map(|(label, _)| label.to_owned()).collect();
         let meaning: Vec<Gold> = (0..names.len()).map(Gold::Class).collect();
+        let sorted: Vec<_> = table.keys().iter().map(|(row, key)| (*key, row)).collect();
+        prop_assert!(sorted.is_sorted() && sorted.len() == table.len());
+        let keys = by_row(&table);
         for (number, row) in dataset.rows.iter().enumerate() {
             let label = match table.gold(number, &meaning) {
                 Gold::Class(class) => Some(names[class].clone()),
                 _ => None,
             };
             prop_assert_eq!(&label, &row.label);
-            prop_assert_eq!(table.key(number), &key(&row.text, row.text_pair.as_deref()));
+            prop_assert_eq!(keys[number], key(&row.text, row.text_pair.as_deref()));
         }
         prop_assert_eq!(table.fingerprint(), dataset.fingerprint);
-        let keys: Vec<_> = table.keys().iter().map(|(row, key)| (*key, row)).collect();
-        prop_assert!(keys.is_sorted() && keys.len() == table.len());
     }
 }
 
@@ -149,7 +157,7 @@ fn a_table_is_taken_again_until_anything_changes() {
 
     std::fs::write(fixture.data(), "text\tlabel\na b\t0\nd\t1\n").unwrap();
     let table = fixture.open();
-    assert_eq!(table.key(1), &key("d", None));
+    assert_eq!(by_row(&table)[1], key("d", None));
     assert!(modified() != long_ago && fixture.made().1 != before, "the table of the old data is replaced");
 
     fixture.tokenizer = fixture.tokenizer.cut_at(5).unwrap();
@@ -196,11 +204,12 @@ fn what_is_wrong_with_a_table_is_said() {
     let (reading, tokenizer) = (&fixture.reading, &fixture.tokenizer);
     let source = Source { path: &data, reading, kind: fixture.kind, tokenizer, threads: 1 };
     let columns = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
-    // starts 8 · order 2 x 4 · classes 2 x 2 · lengths 2 x 2 · ids 10 x 2
+    // starts 8 · order 2 x 4 · classes 2 x 2 · lengths 2 x 2 · ids 10 x 2 · keys 2 x 16
     for (at, byte, expected) in [
         (0, 1, "row 0 does not start where it should"),
-        (8, 7, "names a row that is not there"),
-        (8, whole[columns + 12], "is out of order"),
+        (8, 7, "names row 7, which is not there, or twice"),
+        (8, 1 - whole[columns + 8], "which is not there, or twice"),
+        (44, 255, "is out of order"),
         (16, 3, "a label without a name"),
         (20, 0, "row 0 has no tokens"),
         (20, 6, "do not add up"),

@@ -100,15 +100,12 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Trains to the end, or until told to stop. The engine then holds the student that is kept: the best one that was
-    /// evaluated, or the last.
+    /// Trains to the end of the course, or until told to stop. The engine then holds the student that is kept: the best
+    /// one that was evaluated, or the last.
     ///
     /// # Errors
     /// When the loss is not finite or grows without bound, or a checkpoint cannot be written.
-    pub fn run(mut self) -> Result<Outcome> {
-        let train = self.train;
-        let length = |example| train.length(example);
-        let mut course = course(train.len(), &length, self.settings);
+    pub fn run(mut self, mut course: Course<'_>) -> Result<Outcome> {
         let mut progress = self.checkpoint.restore(self.engine)?.unwrap_or_default();
         let total = course.total_steps();
         while progress.step < total && !progress.stopped_early {
