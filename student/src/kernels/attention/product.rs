@@ -103,10 +103,12 @@ fn tile<U: Unit, F: Real, const M: usize, const N: usize>(
         for r in 0..M {
             // SAFETY: asserted above for the last row.
             let a = unsafe { *a.data.get_unchecked(rows[r] + k * a.depth_stride) };
-            for (v, sums) in sums[r].iter_mut().enumerate() {
+            for v in 0..N {
                 // SAFETY: asserted above for the last row.
                 let b = unsafe { b.get_unchecked(k * b_stride + v) };
-                sums.iter_mut().zip(b).for_each(|(sum, &b)| *sum = unit.mul_add(a, b, *sum));
+                for l in 0..LANES {
+                    sums[r][v][l] = unit.mul_add(a, b[l], sums[r][v][l]);
+                }
             }
         }
     }

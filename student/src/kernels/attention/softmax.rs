@@ -100,8 +100,10 @@ impl<F: Real> Work for Gradients<'_, F> {
             for ((s, d), p) in s.iter_mut().zip(d.iter_mut()).zip(probs.iter()) {
                 *d = map2(*d, *s, |d, factor| d * factor);
                 *s = map2(*p, *s, |p, factor| p * factor);
-                let pd = p.iter().zip(d.iter());
-                dot.iter_mut().zip(pd).for_each(|(dot, (&p, &d))| *dot = unit.mul_add(p, d, *dot));
+                let pd = (*p, *d);
+                for l in 0..LANES {
+                    dot[l] = unit.mul_add(pd.0[l], pd.1[l], dot[l]);
+                }
             }
             let dot = reduce(dot, |a, b| a + b);
             for (d, p) in d.as_flattened_mut().iter_mut().zip(probs.as_flattened()) {
