@@ -2,8 +2,7 @@
 
 use crate::asking::ask;
 use crate::error::explained;
-use crate::tokens::{Tokenizer, companions};
-use crate::trainer::Examples;
+use crate::tokens::{Encodings, Tokenizer, companions};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -118,23 +117,23 @@ pub fn metadata_of(folder: &Path) -> BTreeMap<String, String> {
     summary(&folder.join(ONNX)).map(|summary| summary.metadata).unwrap_or_default()
 }
 
-/// Opens the exported graph and compares it with the native student, with padding in the batches.
+/// Opens the exported graph and compares it with the native student on some of the texts, with padding in the batches.
 ///
 /// # Errors
 /// When the graph cannot be opened, or a logit differs by more than 1e-4; the graph is then taken away.
 pub fn verify(
     folder: &Path,
-    engine: &dyn Engine,
-    examples: &Examples,
+    engine: &mut dyn Engine,
+    texts: &Encodings,
     options: &Options<'_>,
 ) -> Result<Verification> {
     let graph = folder.join(ONNX);
-    let attempt = || -> Result<Verification> {
-        let chosen = spread(&examples.encodings.lengths(), VERIFIED);
+    let mut attempt = || -> Result<Verification> {
+        let chosen = spread(&texts.lengths(), VERIFIED);
         let options = Options { batch_tokens: VERIFIED_BATCH_TOKENS, ..options.clone() };
         let mut model = Teacher::open(&graph, &options)?;
-        let exported = ask(&mut model, &examples.encodings, chosen.iter().copied(), &|_| {})?;
-        let native = engine.evaluate(&examples.pack(&chosen)).logits;
+        let exported = ask(&mut model, texts, chosen.iter().copied(), &|_| {})?;
+        let native = engine.evaluate(&texts.pack(chosen.iter().copied())).logits;
         let difference = (&exported - &native).iter().fold(0.0_f32, |max, d| max.max(d.abs()));
         let verification = Verification { examples: chosen.len(), max_difference: difference };
         if difference <= TOLERANCE {

@@ -119,6 +119,11 @@ impl Progress {
         self.start.elapsed().as_secs_f64()
     }
 
+    /// Returns the units done so far.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
     /// Returns the units done in a second since the start.
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.seconds().max(1e-9)

@@ -1,23 +1,23 @@
-//! Text with what is known about it: read, its labels aligned with the model's, and each example with its own key.
+//! What is predicted, and how data is read for it: into memory to compare models, as a mapped table to train them.
 
-use crate::data::{self, Columns, Dataset, Format, Reading};
+use crate::data::{self, Columns, Dataset, Format, Reading, Row};
 use crate::error::explained;
-use crate::labels::{Key, key};
+use crate::examples::Examples;
 use crate::recipe::DataSection;
-use crate::task::{Gold, Kind, LabelSet, Task, align, label_set_of, scores};
+use crate::table::{Source, Table};
+use crate::task::{Gold, Kind, LabelSet, RawLabels, Task, align, label_set_of, score};
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
 use std::path::Path;
+use std::sync::Arc;
 use teacher::ModelConfig;
 
-/// The examples of a file.
+/// The examples of a file, in memory.
 pub struct Corpus {
     /// The texts, as they stand in the file.
     pub dataset: Dataset,
     /// The label of each, in the order of the model's classes.
     pub gold: Vec<Gold>,
-    /// What tells each example from all others: a hash of its texts.
-    pub keys: Vec<Key>,
 }
 
 /// What a model predicts, and how to read data for it.
@@ -80,20 +80,26 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Finds out what is to be predicted from labelled data alone.
+    /// Finds out what is to be predicted when there is no model: the classes are still those of the data.
     ///
     /// # Errors
-    /// When the data has fewer than two classes, or cannot be read.
-    pub fn of_data(section: &DataSection, path: &Path, max_tokens: Option<usize>) -> Result<Self> {
-        let task = named_task(section, false)?;
-        let mut subject = Subject::new(section, task, max_tokens)?;
-        if task.kind == Kind::Classification {
-            subject.labels = Some(match &section.labels {
-                Some(names) => LabelSet::new(names.clone())?,
-                None => label_set_of(&data::read(path, &subject.reading)?, task.label_set().as_ref())?,
+    /// When there is no such task or format.
+    pub fn of_data(section: &DataSection, max_tokens: Option<usize>) -> Result<Self> {
+        Subject::new(section, named_task(section, false)?, max_tokens)
+    }
+
+    /// Takes the classes of the data: those that are named, else those of the labels that it has.
+    ///
+    /// # Errors
+    /// When there are fewer than two.
+    pub fn with_labels(mut self, named: Option<&[String]>, raw: &RawLabels) -> Result<Self> {
+        if self.task.kind == Kind::Classification {
+            self.labels = Some(match named {
+                Some(names) => LabelSet::new(names.to_vec())?,
+                None => label_set_of(raw, self.task.label_set().as_ref())?,
             });
         }
-        Ok(subject)
+        Ok(self)
     }
 
     fn new(section: &DataSection, task: Task, max_tokens: Option<usize>) -> Result<Self> {
@@ -123,18 +129,40 @@ impl Subject {
         self.labels.as_ref().map_or_else(|| vec!["LABEL_0".to_owned()], |labels| labels.names().to_vec())
     }
 
-    /// Reads a file.
+    /// Reads a file into memory: to be compared, or evaluated on.
     ///
     /// # Errors
     /// When the file cannot be read, or a label is none of the model's; located.
     pub fn read(&self, path: &Path) -> Result<Corpus> {
         let dataset = data::read(path, &self.reading)?;
         let gold = match &self.labels {
-            Some(labels) => align(&dataset, labels, &self.orders)?,
-            None => scores(&dataset)?,
+            None => dataset.rows.iter().map(|row| score(path, row)).collect::<Result<_>>()?,
+            Some(labels) => {
+                let mut raw = RawLabels::new(path.to_owned());
+                let place = |row: &Row| row.label.as_ref().map(|label| raw.take(label, row.line)).transpose();
+                let places = dataset.rows.iter().map(place).collect::<Result<Vec<Option<usize>>>>()?;
+                let meaning = align(&raw, labels, &self.orders)?;
+                places.into_iter().map(|place| place.map_or(Gold::Missing, |place| meaning[place])).collect()
+            }
         };
-        let keys = dataset.rows.iter().map(|row| key(&row.text, row.text_pair.as_deref())).collect();
-        Ok(Corpus { dataset, gold, keys })
+        Ok(Corpus { dataset, gold })
+    }
+
+    /// Returns what a table of a file is made of.
+    pub fn source<'a>(&'a self, path: &'a Path, tokenizer: &'a Tokenizer, threads: usize) -> Source<'a> {
+        Source { path, reading: &self.reading, kind: self.task.kind, tokenizer, threads }
+    }
+
+    /// Returns the rows of a table as examples, their labels aligned with the model's.
+    ///
+    /// # Errors
+    /// When a label is none of the model's; located.
+    pub fn examples(&self, table: &Arc<Table>) -> Result<Examples> {
+        let meaning = match &self.labels {
+            Some(labels) => align(table.labels(), labels, &self.orders)?,
+            None => Vec::new(),
+        };
+        Ok(Examples::of(Arc::clone(table), meaning))
     }
 }
 
@@ -160,26 +188,6 @@ impl Corpus {
     /// When the tokenizer fails.
     pub fn encode(&self, tokenizer: &Tokenizer, threads: usize) -> Result<Encodings> {
         tokenizer.encode(&self.dataset.texts(), threads)
-    }
-
-    /// Divides the examples by their keys: about `share` of them come second. Equal texts stay together.
-    pub fn hold_out(self, share: f64) -> (Corpus, Corpus) {
-        let limit = (share * u32::MAX as f64) as u32;
-        let held_out = |key: &Key| u32::from_le_bytes([key[0], key[1], key[2], key[3]]) < limit;
-        let (mut kept, mut held) = (self.empty(), self.empty());
-        for ((row, gold), key) in self.dataset.rows.into_iter().zip(self.gold).zip(self.keys) {
-            let part = if held_out(&key) { &mut held } else { &mut kept };
-            part.dataset.rows.push(row);
-            part.gold.push(gold);
-            part.keys.push(key);
-        }
-        (kept, held)
-    }
-
-    fn empty(&self) -> Corpus {
-        let Dataset { path, fingerprint, .. } = &self.dataset;
-        let dataset = Dataset { path: path.clone(), rows: Vec::new(), fingerprint: fingerprint.clone() };
-        Corpus { dataset, gold: Vec::new(), keys: Vec::new() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The distillation pipeline: text and a teacher in, a verified student out.
 //!
 //! ```text
-//! data ──▶ corpus ──▶ tokens ──▶ soft_labels ──▶ trainer ──▶ bundle ──▶ report
-//!         (task)                  (labels)      (objective)  (verify)  (measure)
+//! data ──▶ table ──▶ soft_labels ──▶ examples ──▶ trainer ──▶ bundle ──▶ report
+//!   (task, tokens)     (labels)                 (objective)  (verify)  (measure)
 //! ```
 //!
 //! Each of the [`commands`] is one straight line through these modules; [`cli`] parses, [`recipe`] resolves, and only
@@ -19,6 +19,7 @@ pub mod console;
 pub mod corpus;
 pub mod data;
 pub mod error;
+pub mod examples;
 pub mod labels;
 pub mod log;
 pub mod measure;
@@ -29,6 +30,8 @@ pub mod recipe;
 pub mod report;
 pub mod run_folder;
 pub mod soft_labels;
+pub mod table;
 pub mod task;
+pub mod tensors;
 pub mod tokens;
 pub mod trainer;

@@ -5,6 +5,10 @@ use distill::cli::Cli;
 use distill::error::hint_of;
 use std::process::ExitCode;
 
+/// A training step allocates what the step before it has freed; this allocator keeps it at hand.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match distill::commands::run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
 //! How good a model is: the figures of its task, how it is chosen during training, how close it is to its teacher.
 
 use crate::corpus::Subject;
+use crate::examples::Examples;
 use crate::metrics;
 use crate::metrics::argmax;
 use crate::task::{Gold, LabelSet};
-use crate::trainer::{self, Examples, Score};
+use crate::trainer::{self, Score};
 use ndarray::{ArrayView1, ArrayView2};
 use serde_json::{Map, Value, json};
 use student::engine::Engine;
@@ -14,19 +15,21 @@ use student::engine::Engine;
 pub struct Scorer<'a> {
     subject: &'a Subject,
     examples: &'a Examples,
+    gold: Vec<Gold>,
     name: String,
 }
 
 impl<'a> Scorer<'a> {
     /// Returns a judge, or nothing when there is nothing to judge by.
     pub fn of(subject: &'a Subject, examples: &'a Examples) -> Option<Self> {
-        let labelled = examples.gold.iter().any(|gold| *gold != Gold::Missing);
-        let name = match (labelled, &examples.soft) {
+        let gold = examples.golds();
+        let labelled = gold.iter().any(|gold| *gold != Gold::Missing);
+        let name = match (labelled, examples.is_taught()) {
             (true, _) => subject.task.metric.name().to_owned(),
-            (false, Some(_)) => "agreement".to_owned(),
-            (false, None) => return None,
+            (false, true) => "agreement".to_owned(),
+            (false, false) => return None,
         };
-        (!examples.is_empty()).then_some(Scorer { subject, examples, name })
+        (!examples.is_empty()).then_some(Scorer { subject, examples, gold, name })
     }
 
     /// Returns what the score is called.
@@ -36,13 +39,14 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
-    fn score(&self, engine: &dyn Engine) -> f64 {
+    fn score(&self, engine: &mut dyn Engine) -> f64 {
         let logits = trainer::logits(engine, self.examples);
-        let figure = match (self.name.as_str(), &self.examples.soft) {
-            ("agreement", Some(soft)) => agreement(self.subject, soft.view(), logits.view()),
-            (name, _) => {
-                figures(self.subject, logits.view(), &self.examples.gold).get(name).and_then(Value::as_f64)
+        let figure = match self.name.as_str() {
+            "agreement" => {
+                let soft = self.examples.soft(0..self.examples.len());
+                soft.and_then(|soft| agreement(self.subject, soft.view(), logits.view()))
             }
+            name => figures(self.subject, logits.view(), &self.gold).get(name).and_then(Value::as_f64),
         };
         // A figure that is not defined, such as a correlation of equal numbers, is worse than any that is.
         figure.filter(|figure| figure.is_finite()).unwrap_or(-1.0)

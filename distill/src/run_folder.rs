@@ -87,15 +87,15 @@ impl RunFolder {
     }
 }
 
-/// Says whether a file does not make a folder somebody's: a lock, or labels, which a run that was stopped before it
-/// trained leaves behind. Labels know whose they are, and are added to, never replaced.
+/// Says whether a file does not make a folder somebody's: a lock, or labels and tokens, which a run that was stopped
+/// before it trained leaves behind. Labels know whose they are, and are added to, never replaced; so do tokens.
 fn is_harmless(name: &OsStr) -> bool {
-    name == LOCK || name.to_string_lossy().starts_with("labels.")
+    name == LOCK || name == "tokens" || name.to_string_lossy().starts_with("labels.")
 }
 
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.
 fn remove_leftovers(path: &Path) {
-    for folder in [path.to_owned(), path.join("checkpoint"), path.join("onnx")] {
+    for folder in ["", "checkpoint", "onnx", "tokens", "labels.tokens"].map(|name| path.join(name)) {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         for file in entries.map(|entry| entry.path()).filter(|path| is_temporary(path)) {
             // One that cannot be removed only takes space.

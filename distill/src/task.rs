@@ -5,13 +5,15 @@
 mod assignment;
 mod labels;
 mod order;
+mod raw_labels;
 
 use crate::data::{Format, Quirks, Reading};
 use crate::error::explained;
 use crate::names::{list, nearest};
 use anyhow::Result;
-pub use labels::{Gold, LabelSet, align, label_set_of, scores};
+pub use labels::{Gold, LabelSet, align, label_set_of, score};
 pub use order::check_order;
+pub use raw_labels::RawLabels;
 
 /// The kind of label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,15 @@
 //! A whole training step of the default student: forward, backward, update, dropout on.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use student::bert::{Bert, Preset};
 use student::engine::DropoutKey;
 use student::measure::random_batch;
 use student::optim::AdamWStep;
 use student::{Architecture, CpuEngine, Engine, OutputGrads, Precision, init};
+
+/// As in the command: a step allocates what the step before it has freed.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Words of BERT's vocabulary.
 const VOCAB_SIZE: usize = 30_522;
@@ -20,16 +24,19 @@ fn step(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("step of tinybert-4l-312, {precision}"));
         group.sample_size(20);
         for (sequences, length) in [(32, 64), (32, 13)] {
-            let batch = random_batch(VOCAB_SIZE, sequences, length);
             let mut key = DropoutKey { seed: 1, pass: 0 };
-            group.throughput(Throughput::Elements(batch.num_tokens() as u64));
+            group.throughput(Throughput::Elements((sequences * length) as u64));
             group.bench_function(BenchmarkId::from_parameter(format!("{sequences}x{length}")), |b| {
-                b.iter(|| {
+                let next = || {
                     key.pass += 1;
+                    (random_batch(VOCAB_SIZE, sequences, length, key.pass), key)
+                };
+                let step = |(batch, key)| {
                     let logits = engine.forward(&batch, key).logits;
                     engine.backward(OutputGrads { logits }).expect("forward came before");
                     engine.update(&AdamWStep::default())
-                });
+                };
+                b.iter_batched(next, step, BatchSize::PerIteration);
             });
         }
     }

@@ -29,8 +29,11 @@ impl<const R: usize> Slot<R> {
 /// What a tensor is for; it decides how the tensor starts and whether weight decay applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A weight matrix or an embedding table: starts normally distributed, decays.
+    /// A weight matrix: starts normally distributed, decays.
     Matrix,
+    /// A table with one row for each token id, starting and decaying as a matrix. A batch reads the rows of its own ids
+    /// and no others, so that the optimiser may put off the rest.
+    Table,
     /// A bias: starts at zero, does not decay.
     Bias,
     /// The scale of a normalisation: starts at one, does not decay.
@@ -57,7 +60,7 @@ impl Entry {
 
     /// Says whether weight decay applies to the tensor.
     pub fn decays(&self) -> bool {
-        self.role == Role::Matrix
+        matches!(self.role, Role::Matrix | Role::Table)
     }
 }
 
@@ -82,6 +85,12 @@ impl Layout {
     /// Returns the row called `name`.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// Returns the table that is read by token ids, [V, H], if the model has one.
+    pub fn table(&self) -> Option<Slot<2>> {
+        let entry = self.entries.iter().find(|entry| entry.role == Role::Table)?;
+        Some(Slot { offset: entry.offset, shape: [entry.shape[0], entry.shape[1]] })
     }
 
     /// Starts declaring tensors whose names begin with `name`.
@@ -120,6 +129,16 @@ impl Scope<'_> {
     pub fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Slot<2> {
         let name = self.path(name);
         self.layout.declare(name, [rows, columns], Role::Matrix)
+    }
+
+    /// Declares the table with one row for each token id, of which a batch reads only the rows of its own ids.
+    ///
+    /// # Panics
+    /// When there is one already.
+    pub fn table(&mut self, name: &str, rows: usize, columns: usize) -> Slot<2> {
+        let name = self.path(name);
+        assert!(self.layout.table().is_none(), "`{name}` would be a second table that is read by token ids");
+        self.layout.declare(name, [rows, columns], Role::Table)
     }
 
     /// Declares a vector that starts at zero.
@@ -209,6 +228,16 @@ mod tests {
         assert_eq!(layout.num_parameters(), 8);
         let names: Vec<_> = layout.entries().iter().map(|e| (e.name.as_str(), e.decays())).collect();
         assert_eq!(names, [("layer.0.weight", true), ("layer.0.bias", false)]);
+    }
+
+    #[test]
+    fn the_table_of_token_ids_decays_as_a_matrix_and_is_found_again() {
+        let mut layout = Layout::default();
+        let mut scope = layout.scope("");
+        scope.bias("bias", 3);
+        let table = scope.table("words", 5, 2);
+        assert_eq!(layout.table(), Some(table));
+        assert!(layout.entry("words").is_some_and(Entry::decays));
     }
 
     #[test]

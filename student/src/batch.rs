@@ -1,7 +1,7 @@
 //! Packed batches: the tokens of all sequences one after the other, with no padding and no mask.
 
-use crate::Real;
 use crate::layers::Shared;
+use crate::{Real, kernels};
 use ndarray::{Array2, Axis};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -90,7 +90,7 @@ impl Readout {
     /// Adds the gradient of the rows that were read out to the gradient of all rows.
     pub(crate) fn scatter_add<F: Real>(self, d_rows: &Array2<F>, offsets: &[usize], d_x: &mut Array2<F>) {
         match self {
-            Readout::Every => *d_x += d_rows,
+            Readout::Every => kernels::add(d_x, d_rows),
             Readout::First => {
                 for (d_row, &n) in d_rows.rows().into_iter().zip(offsets) {
                     let mut row = d_x.row_mut(n);

@@ -13,7 +13,7 @@ pub fn random(layout: &Layout, deviation: f64, seed: u64) -> Arena {
         let first = range.start as u64;
         let values = &mut params.data_mut()[range];
         match entry.role {
-            Role::Matrix => {
+            Role::Matrix | Role::Table => {
                 values.iter_mut().zip(first..).for_each(|(x, i)| *x = (normal(seed, i) * deviation) as f32);
             }
             Role::Bias => {}

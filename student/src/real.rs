@@ -12,10 +12,22 @@ pub trait Real: NdFloat + Sum {
     fn f64(self) -> f64;
 
     /// Returns `eˣ`; in `f32` a branch-free polynomial that the compiler can vectorise.
-    fn fast_exp(self) -> Self;
+    #[inline(always)]
+    fn fast_exp(self) -> Self {
+        self.fast_exp_with(|a, b, c| a * b + c)
+    }
+
+    /// Returns `eˣ` as [`Real::fast_exp`] does, with `mul_add(a, b, c)` for every `a b + c`.
+    fn fast_exp_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> Self;
 
     /// Returns the standard normal distribution `(Φ(x), φ(x))`: cumulative probability and density.
-    fn normal(self) -> (Self, Self);
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        self.normal_with(|a, b, c| a * b + c)
+    }
+
+    /// Returns the normal distribution as [`Real::normal`] does, with `mul_add(a, b, c)` for every `a b + c`.
+    fn normal_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> (Self, Self);
 
     /// Returns the same numbers if they are `f32` already, for kernels that know no other type.
     fn slice_f32(x: &[Self]) -> Option<&[f32]>;
@@ -45,30 +57,30 @@ impl Real for f32 {
     ///
     /// `eˣ = 2ⁿ · eʳ` with `n = round(x / ln 2)` and `|r| ≤ ln 2 / 2`, as in the Cephes library.
     #[inline(always)]
-    fn fast_exp(self) -> Self {
+    fn fast_exp_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> Self {
         const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the rounded integer in the low bits
         let x = self.clamp(-87.0, 88.0);
-        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let shifted = mul_add(x, std::f32::consts::LOG2_E, ROUND);
         let n = shifted - ROUND;
-        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let r = mul_add(n, 2.121_944_4e-4, mul_add(n, -0.693_359_4, x));
         let mut p = 1.987_569_2e-4;
         for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
-            p = p * r + c;
+            p = mul_add(p, r, c);
         }
-        let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-        (p * r * r + r + 1.0) * scale
+        let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+        (mul_add(p * r, r, r) + 1.0) * scale
     }
 
     /// Absolute error below 4e-7: Abramowitz and Stegun, formula 7.1.26, which shares its exponential with the density.
     #[inline(always)]
-    fn normal(self) -> (Self, Self) {
+    fn normal_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> (Self, Self) {
         const INV_SQRT_2PI: f32 = 0.398_942_3;
         let z = self.abs() * std::f32::consts::FRAC_1_SQRT_2;
-        let gauss = (-z * z).fast_exp();
-        let t = 1.0 / (1.0 + 0.327_591_1 * z);
+        let gauss = (-z * z).fast_exp_with(&mul_add);
+        let t = mul_add(0.327_591_1, z, 1.0).recip();
         let mut p = 1.061_405_4;
         for c in [-1.453_152, 1.421_413_7, -0.284_496_72, 0.254_829_6] {
-            p = p * t + c;
+            p = mul_add(p, t, c);
         }
         let tail = 0.5 * p * t * gauss;
         let cdf = if self < 0.0 { tail } else { 1.0 - tail };
@@ -108,12 +120,12 @@ impl Real for f64 {
     }
 
     #[inline]
-    fn fast_exp(self) -> Self {
+    fn fast_exp_with(self, _: impl Fn(Self, Self, Self) -> Self) -> Self {
         self.exp()
     }
 
     #[inline]
-    fn normal(self) -> (Self, Self) {
+    fn normal_with(self, _: impl Fn(Self, Self, Self) -> Self) -> (Self, Self) {
         let cdf = 0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2);
         let density = (-0.5 * self * self).exp() / (2.0 * std::f64::consts::PI).sqrt();
         (cdf, density)
@@ -167,9 +179,11 @@ mod tests {
     #[test]
     fn the_normal_distribution_agrees_with_double_precision() {
         for x in grid().map(|x| x * 0.2) {
-            let ((cdf, density), (exact_cdf, exact_density)) = (x.normal(), f64::from(x).normal());
-            assert!((f64::from(cdf) - exact_cdf).abs() < 4e-7, "cdf({x})");
-            assert!((f64::from(density) - exact_density).abs() < 4e-7, "density({x})");
+            let (exact_cdf, exact_density) = f64::from(x).normal();
+            for (cdf, density) in [x.normal(), x.normal_with(f32::mul_add)] {
+                assert!((f64::from(cdf) - exact_cdf).abs() < 4e-7, "cdf({x})");
+                assert!((f64::from(density) - exact_density).abs() < 4e-7, "density({x})");
+            }
         }
     }
 }

@@ -12,3 +12,4 @@ mod onnx_parity;
 mod pipeline;
 mod reference;
 mod support;
+mod tables;

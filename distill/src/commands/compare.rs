@@ -4,17 +4,18 @@ use super::Opener;
 use crate::asking::ask;
 use crate::cli::{Common, CompareArgs};
 use crate::console::Console;
-use crate::corpus::{Corpus, Subject};
+use crate::corpus::Subject;
 use crate::error::explained;
 use crate::measure::{self, class_order};
 use crate::recipe::Recipe;
 use crate::report::{DataFacts, ModelReport, Report};
-use crate::task::LabelSet;
+use crate::task::{Gold, LabelSet};
 use crate::tokens::{Encodings, Tokenizer};
 use crate::{bundle, names};
 use anyhow::Result;
 use ndarray::{Array2, Axis};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Instant;
 use student::import::onnx::{Summary, summary};
 use teacher::Teacher;
@@ -26,6 +27,10 @@ pub struct Contender {
     tokenizer: Tokenizer,
     /// Which of the model's logits is which class of the comparison; none when they stand in the same order.
     order: Option<Vec<usize>>,
+    /// The texts of the comparison in the model's own tokens.
+    texts: Encodings,
+    /// What the model says of them, [texts, C], in the order of the comparison's classes, where that is known.
+    logits: Option<Array2<f32>>,
 }
 
 /// Compares models.
@@ -41,9 +46,19 @@ pub fn run(args: &CompareArgs, common: &Common, console: &Console) -> Result<()>
     drop(teacher);
     let corpus = subject.read(&args.data)?;
     let paths = std::iter::once(&args.teacher).chain(&args.student);
-    let mut contenders =
-        paths.map(|path| Contender::open(&opener, path, &subject)).collect::<Result<Vec<_>>>()?;
-    let report = compare(&mut contenders, &corpus, &subject, console)?;
+    let open = |path: &PathBuf| -> Result<Contender> {
+        let contender = Contender::open(&opener, path, &subject)?;
+        let texts = corpus.encode(&contender.tokenizer, 0)?;
+        Ok(contender.with_texts(texts))
+    };
+    let mut contenders = paths.map(open).collect::<Result<Vec<_>>>()?;
+    let data = DataFacts {
+        path: corpus.dataset.path.display().to_string(),
+        examples: corpus.len(),
+        labelled: corpus.num_labelled(),
+        sha256: corpus.dataset.fingerprint.clone(),
+    };
+    let report = compare(&mut contenders, &corpus.gold, data, &subject, console)?;
     if let Some(path) = &args.out {
         bundle::write_text(path, &report.to_json())?;
     }
@@ -67,12 +82,26 @@ impl Contender {
             _ => None,
         };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Contender { name, model, tokenizer, order })
+        Ok(Contender { name, model, tokenizer, order, texts: Encodings::default(), logits: None })
+    }
+
+    /// Takes the texts of the comparison in the model's own tokens.
+    pub fn with_texts(self, texts: Encodings) -> Self {
+        Contender { texts, ..self }
+    }
+
+    /// Takes what the model said of these texts when it was asked earlier, in the order of the comparison's classes.
+    pub fn has_said(&mut self, logits: Array2<f32>) {
+        self.logits = Some(logits);
     }
 
     /// Returns the logits of every text, in the order of the comparison's classes.
-    fn logits(&mut self, encodings: &Encodings) -> Result<Array2<f32>> {
-        let logits = ask(&mut self.model, encodings, 0..encodings.len(), &|_| {})?;
+    fn say(&mut self, progress: &(dyn Fn(usize) + Sync)) -> Result<Array2<f32>> {
+        if let Some(logits) = self.logits.take() {
+            progress(logits.nrows());
+            return Ok(logits);
+        }
+        let logits = ask(&mut self.model, &self.texts, 0..self.texts.len(), progress)?;
         Ok(match &self.order {
             Some(order) => logits.select(Axis(1), order),
             None => logits,
@@ -80,29 +109,33 @@ impl Contender {
     }
 }
 
-/// Sets the first contender, the teacher, beside the others.
+/// Sets the first contender, the teacher, beside the others. `gold`: the label of each text.
 ///
 /// # Errors
 /// When a model fails.
 pub fn compare(
     contenders: &mut [Contender],
-    corpus: &Corpus,
+    gold: &[Gold],
+    data: DataFacts,
     subject: &Subject,
     console: &Console,
 ) -> Result<Report> {
-    let mut progress = console.progress("compare", contenders.len() * corpus.len());
+    let progress = Mutex::new(console.progress("compare", contenders.len() * gold.len()));
+    let advance = |more| {
+        if let Ok(mut progress) = progress.lock() {
+            progress.advance(more, String::new);
+        }
+    };
     let mut models = Vec::with_capacity(contenders.len());
-    let mut encoded = Vec::with_capacity(contenders.len());
     let mut teacher_logits: Option<Array2<f32>> = None;
     for contender in contenders.iter_mut() {
-        let encodings = corpus.encode(&contender.tokenizer, 0)?;
-        let logits = contender.logits(&encodings)?;
+        let logits = contender.say(&advance)?;
         let reference = teacher_logits.get_or_insert_with(|| logits.clone());
         let facts = summary(contender.model.path())?;
         models.push(ModelReport {
             name: contender.name.clone(),
             onnx: contender.model.path().display().to_string(),
-            quality: measure::figures(subject, logits.view(), &corpus.gold),
+            quality: measure::figures(subject, logits.view(), gold),
             agreement: measure::agreement(subject, reference.view(), logits.view()),
             mean_kl: measure::mean_kl(subject, reference.view(), logits.view()),
             parameters: facts.num_parameters() as u64,
@@ -111,17 +144,11 @@ pub fn compare(
             latency_p50_ms: 0.0,
             texts_per_second: 0.0,
         });
-        encoded.push(encodings);
-        progress.advance(corpus.len(), || contender.name.clone());
     }
-    progress.finish();
-    time(contenders, &encoded, &mut models)?;
-    let data = DataFacts {
-        path: corpus.dataset.path.display().to_string(),
-        examples: corpus.len(),
-        labelled: corpus.num_labelled(),
-        sha256: corpus.dataset.fingerprint.clone(),
-    };
+    if let Ok(progress) = progress.into_inner() {
+        progress.finish();
+    }
+    time(contenders, &mut models)?;
     Ok(Report { data, models, training: None })
 }
 
@@ -132,20 +159,20 @@ const BATCH: usize = 256;
 const BATCH_ROUNDS: usize = 5;
 
 /// Times all models in turn, so that a noisy machine is fair to all.
-fn time(contenders: &mut [Contender], encoded: &[Encodings], models: &mut [ModelReport]) -> Result<()> {
-    let examples = encoded.first().map_or(0, Encodings::len);
+fn time(contenders: &mut [Contender], models: &mut [ModelReport]) -> Result<()> {
+    let examples = contenders.first().map_or(0, |contender| contender.texts.len());
     let mut singles = vec![Vec::with_capacity(SINGLES); contenders.len()];
     for i in 0..SINGLES.min(examples) {
         let chosen = i * examples / SINGLES.min(examples);
-        for ((contender, encodings), times) in contenders.iter_mut().zip(encoded).zip(&mut singles) {
-            times.push(seconds(|| ask(&mut contender.model, encodings, [chosen], &|_| {}))?);
+        for (Contender { model, texts, .. }, times) in contenders.iter_mut().zip(&mut singles) {
+            times.push(seconds(|| ask(model, texts, [chosen], &|_| {}))?);
         }
     }
     let batch = BATCH.min(examples);
     let mut batches = vec![Vec::with_capacity(BATCH_ROUNDS); contenders.len()];
     for _ in 0..BATCH_ROUNDS {
-        for ((contender, encodings), times) in contenders.iter_mut().zip(encoded).zip(&mut batches) {
-            times.push(seconds(|| ask(&mut contender.model, encodings, 0..batch, &|_| {}))?);
+        for (Contender { model, texts, .. }, times) in contenders.iter_mut().zip(&mut batches) {
+            times.push(seconds(|| ask(model, texts, 0..batch, &|_| {}))?);
         }
     }
     for ((model, singles), batches) in models.iter_mut().zip(&mut singles).zip(&mut batches) {

@@ -8,9 +8,7 @@ use crate::corpus::Subject;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::{Existing, RunFolder};
-use crate::task::Gold;
 use crate::tokens::{Encodings, Tokenizer};
-use crate::trainer::Examples;
 use anyhow::Result;
 use student::Architecture;
 use teacher::ModelConfig;
@@ -41,15 +39,13 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let tokenizer = bundle::tokenizer(&args.student, max_length)?;
     tokenizer.check_vocabulary(bundle.bert.config().vocab_size, &args.student.display().to_string())?;
     let encodings = encodings(args, &tokenizer)?;
-    let gold = vec![Gold::Missing; encodings.len()];
-    let examples = Examples { encodings, gold, soft: None };
 
     let metadata = bundle::metadata_of(&args.student);
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));
     bundle::write(folder.path(), &bundle.bert, &bundle.params, tokenizer.source(), &metadata)?;
     let parameters = bundle.bert.layout().num_parameters();
-    let engine = bundle::engine(bundle.bert, bundle.params, opener.threads(), student::Precision::F32)?;
-    let verification = bundle::verify(folder.path(), &engine, &examples, &opener.options(&notify))?;
+    let mut engine = bundle::engine(bundle.bert, bundle.params, opener.threads(), student::Precision::F32)?;
+    let verification = bundle::verify(folder.path(), &mut engine, &encodings, &opener.options(&notify))?;
     let graph = folder.join(bundle::ONNX);
     let bytes = std::fs::metadata(&graph)?.len();
     if console.json {

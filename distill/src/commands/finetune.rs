@@ -1,17 +1,15 @@
 //! `distill finetune`: a teacher out of an encoder and labels.
 
 use super::Opener;
-use super::material::{prepare, required};
+use super::material::{Shelf, Signal, prepare, required};
 use super::run::{RECIPE, Run};
 use crate::blueprint::{Blueprint, Purpose, read_config};
 use crate::bundle;
 use crate::cli::{Common, FinetuneArgs};
 use crate::console::Console;
-use crate::corpus::{Corpus, Subject};
+use crate::corpus::Subject;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
-use crate::tokens::Tokenizer;
-use crate::trainer::Examples;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -34,30 +32,30 @@ pub fn run(args: &FinetuneArgs, common: &Common, console: &Console) -> Result<()
 /// As [`run`].
 pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: &Console) -> Result<()> {
     let base = required(recipe.student.init.clone(), "base", "the directory of the encoder to start with")?;
-    let data = required(recipe.data.train.clone(), "data", "the file to train on")?;
     let config = read_config(&base.join("config.json"))?;
-    let subject = Subject::of_data(&recipe.data, &data, Some(config.max_position_embeddings))?;
-    let (train, eval) = prepare(&mut recipe, &subject, None, console)?;
-
+    let subject = Subject::of_data(&recipe.data, Some(config.max_position_embeddings))?;
     let tokenizer = bundle::tokenizer(&base, subject.max_length)?;
     tokenizer.check_vocabulary(config.vocab_size, &base.display().to_string())?;
+
+    let threads = common.threads.unwrap_or(0);
+    let shelf = Shelf { subject: &subject, folder: folder.join("tokens"), threads, console };
+    let tables = shelf.tables(&recipe.data, &tokenizer)?;
+    let subject = subject.clone().with_labels(recipe.data.labels.as_deref(), tables[0].labels())?;
+    let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
     let purpose = Purpose::of(&subject, &tokenizer)?;
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
-    let threads = common.threads.unwrap_or(0);
-    let (train_examples, eval_examples) =
-        (examples(&train, &tokenizer, threads)?, examples(&eval, &tokenizer, threads)?);
-    recipe.resolve(&train_examples, RATE);
+    recipe.resolve(&train, RATE);
     recipe.data.max_length = Some(subject.max_length);
     let sources = BTreeMap::from([
-        ("train".to_owned(), train.dataset.fingerprint.clone()),
-        ("eval".to_owned(), eval.dataset.fingerprint.clone()),
+        ("train".to_owned(), train.table().fingerprint().to_owned()),
+        ("eval".to_owned(), eval.table().fingerprint().to_owned()),
     ]);
     let run = Run {
         folder,
         recipe: &recipe,
         subject: &subject,
-        train: &train_examples,
-        eval: &eval_examples,
+        train: &train,
+        eval: &eval,
         tokenizer: tokenizer.source(),
         sources,
         console,
@@ -72,8 +70,4 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
         console.say(format_args!("the model is in {}", folder.path().display()));
     }
     Ok(())
-}
-
-fn examples(corpus: &Corpus, tokenizer: &Tokenizer, threads: usize) -> Result<Examples> {
-    Ok(Examples { encodings: corpus.encode(tokenizer, threads)?, gold: corpus.gold.clone(), soft: None })
 }

@@ -2,29 +2,70 @@
 
 use super::describe;
 use crate::console::Console;
-use crate::corpus::{Corpus, Subject};
+use crate::corpus::Subject;
 use crate::error::explained;
+use crate::examples::Examples;
 use crate::recipe::{DataSection, Recipe};
+use crate::table::{self, Table};
+use crate::tokens::Tokenizer;
 use anyhow::Result;
 use std::path::PathBuf;
-use teacher::Teacher;
+use std::sync::Arc;
 
-/// Reads the texts of a recipe and decides what they are used for.
+/// Where the tables of a run's data files are kept, and how they are made.
+pub struct Shelf<'a> {
+    /// How the files are read.
+    pub subject: &'a Subject,
+    /// The folder in which the tables lie.
+    pub folder: PathBuf,
+    /// The threads to use, 0 for all cores.
+    pub threads: usize,
+    /// What is said meanwhile.
+    pub console: &'a Console,
+}
+
+impl Shelf<'_> {
+    /// Returns the tables of the file to train on, and of the one to evaluate on if there is one, for a tokenizer.
+    ///
+    /// # Errors
+    /// When there is no file to train on, one cannot be read, or a table not be made.
+    pub fn tables(&self, section: &DataSection, tokenizer: &Tokenizer) -> Result<Vec<Arc<Table>>> {
+        let train = required(section.train.clone(), "data", "the file to train on")?;
+        let open = |path: &PathBuf| {
+            let source = self.subject.source(path, tokenizer, self.threads);
+            table::open(&source, &self.folder, self.console).map(Arc::new)
+        };
+        std::iter::once(&train).chain(&section.eval).map(open).collect()
+    }
+}
+
+/// Decides what the texts of a recipe are used for: returns the examples to train on and those to evaluate on.
 ///
 /// # Errors
-/// When a file cannot be read, nothing is left to train or to evaluate on, or the objective needs what is not there.
+/// When a label is not the model's, nothing is left to train or to evaluate on, or the objective needs what is not there.
 pub fn prepare(
     recipe: &mut Recipe,
     subject: &Subject,
-    teacher: Option<&Teacher>,
+    tables: &[Arc<Table>],
+    source: Signal,
     console: &Console,
-) -> Result<(Corpus, Corpus)> {
-    let (train, eval) = read(&recipe.data, subject)?;
+) -> Result<[Examples; 2]> {
+    let [train, eval] = divide(&recipe.data, subject, tables)?;
     console.say(format_args!("train: {} · eval: {}", describe(&train), describe(&eval)));
     let (labelled, regression) = (train.num_labelled(), subject.is_regression());
-    recipe.objective.resolve(teacher.is_some(), labelled > 0, regression)?;
-    recipe.objective.objective()?.check(teacher.is_some(), labelled, regression)?;
-    Ok((train, eval))
+    let has_teacher = source == Signal::Teacher;
+    recipe.objective.resolve(has_teacher, labelled > 0, regression)?;
+    recipe.objective.objective()?.check(has_teacher, labelled, regression)?;
+    Ok([train, eval])
+}
+
+/// What a student learns from besides labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A teacher's logits.
+    Teacher,
+    /// Nothing.
+    Labels,
 }
 
 /// Returns a setting, or an error that tells how to give it.
@@ -32,26 +73,21 @@ pub fn required(setting: Option<PathBuf>, flag: &str, what: &str) -> Result<Path
     setting.ok_or_else(|| explained(format!("`--{flag}` is missing"), format!("give {what} with `--{flag}`")))
 }
 
-/// Reads the texts to train on and to evaluate on.
-///
-/// # Errors
-/// When a file cannot be read, or nothing is left to train or to evaluate on.
-fn read(section: &DataSection, subject: &Subject) -> Result<(Corpus, Corpus)> {
-    let path = required(section.train.clone(), "data", "the file to train on")?;
-    let all = subject.read(&path)?;
-    let (train, eval) = match &section.eval {
-        Some(eval) => (all, subject.read(eval)?),
+fn divide(section: &DataSection, subject: &Subject, tables: &[Arc<Table>]) -> Result<[Examples; 2]> {
+    let all = subject.examples(&tables[0])?;
+    let (train, eval) = match tables.get(1) {
+        Some(eval) => (all, subject.examples(eval)?),
         None => all.hold_out(section.holdout),
     };
     if train.is_empty() || eval.is_empty() {
         return Err(explained(
             format!(
                 "`{}` is too small to hold out a share of {} to evaluate on",
-                path.display(),
+                tables[0].path().display(),
                 section.holdout
             ),
             "give a file to evaluate on with `--eval`, or a larger share with `--set data.holdout=0.2`",
         ));
     }
-    Ok((train, eval))
+    Ok([train, eval])
 }

@@ -17,7 +17,7 @@ mod train;
 use crate::bundle;
 use crate::cli::{Cli, Command, Common};
 use crate::console::Console;
-use crate::corpus::Corpus;
+use crate::examples::Examples;
 use crate::recipe::TeacherSection;
 use crate::tokens::Tokenizer;
 use anyhow::Result;
@@ -101,8 +101,8 @@ impl Opener<'_> {
 }
 
 /// Says in a few words how many examples there are, and how many of them have labels.
-fn describe(corpus: &Corpus) -> String {
-    let (all, labelled) = (corpus.len(), corpus.num_labelled());
+fn describe(examples: &Examples) -> String {
+    let (all, labelled) = (examples.len(), examples.num_labelled());
     let labels = match labelled {
         0 => "no labels".to_owned(),
         count if count == all => "all labelled".to_owned(),

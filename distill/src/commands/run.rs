@@ -1,17 +1,19 @@
 //! What `train` and `finetune` have in common: from a student with its examples to a verified directory.
 
+use crate::batches::ORDER_VERSION;
 use crate::blueprint::Blueprint;
 use crate::bundle::{self, Verification};
 use crate::console::Console;
 use crate::corpus::Subject;
 use crate::data::fingerprint;
+use crate::examples::Examples;
 use crate::log::RunLog;
 use crate::measure::Scorer;
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
-use crate::trainer::{CheckpointFolder, Event, Examples, Outcome, Trainer, course};
+use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer, course};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,8 +77,11 @@ impl Recipe {
     pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
         self.train.precision = self.train.precision.resolved();
         self.train.learning_rate.get_or_insert(default_rate);
-        let total = course(&train.encodings.lengths(), &self.train).total_steps();
-        self.train.eval_every.get_or_insert((total / 8).max(1));
+        if self.train.eval_every.is_none() {
+            let length = |example| train.length(example);
+            let total = course(train.len(), &length, &self.train).total_steps();
+            self.train.eval_every = Some((total / 8).max(1));
+        }
     }
 }
 
@@ -105,8 +110,10 @@ impl Run<'_> {
         }
         let seconds = start.elapsed().as_secs_f64();
         let metadata = self.metadata(&outcome, &score_name);
-        bundle::write(self.folder.path(), engine.architecture(), engine.params(), self.tokenizer, &metadata)?;
-        let verification = bundle::verify(self.folder.path(), &engine, self.eval, options)?;
+        let (bert, params) = engine.model();
+        bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
+        let texts = self.eval.encodings(self.eval.spread(VERIFIED_AMONG));
+        let verification = bundle::verify(self.folder.path(), &mut engine, &texts, options)?;
         self.console.say(format_args!(
             "exported and verified on {} texts: logits differ by at most {:.1e}",
             verification.examples, verification.max_difference
@@ -122,7 +129,9 @@ impl Run<'_> {
         let objective = self.recipe.objective.objective()?;
         let scorer = Scorer::of(self.subject, self.eval);
         let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
-        let total = course(&self.train.encodings.lengths(), &self.recipe.train).total_steps();
+        let length = |example| self.train.length(example);
+        let course = course(self.train.len(), &length, &self.recipe.train);
+        let total = course.total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));
         let path = self.folder.join("log.jsonl");
@@ -146,7 +155,7 @@ impl Run<'_> {
             },
             on_event: &mut |event: Event<'_>| log.record(event),
         }
-        .run();
+        .run(course);
         log.finish();
         Ok((outcome?, score_name))
     }
@@ -167,10 +176,11 @@ impl Run<'_> {
         ));
     }
 
-    /// Tells this run from all others: the recipe, and what it is made from.
+    /// Tells this run from all others: the recipe, what it is made from, and the order in which it visits its examples.
     fn identity(&self) -> String {
         let sources: String = self.sources.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
-        fingerprint(format!("{}{sources}", self.recipe_without_threads()).as_bytes())
+        let order = format!("order {ORDER_VERSION}\n");
+        fingerprint(format!("{}{sources}{order}", self.recipe_without_threads()).as_bytes())
     }
 
     /// Returns the recipe as text, without the one setting that changes no result.
@@ -193,6 +203,9 @@ impl Run<'_> {
         metadata
     }
 }
+
+/// The texts among which those are chosen that an export is verified on.
+const VERIFIED_AMONG: usize = 1 << 14;
 
 /// How much work may be lost when the machine goes down.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);

@@ -6,18 +6,19 @@
 
 use super::columns::{Selected, any_known};
 use super::lines::{Line, Lines};
-use super::{Header, MAX_LINE_BYTES, Quoting, Reading, Row};
+use super::{Header, MAX_LINE_BYTES, Quoting, Reading, Row, Sink};
 use anyhow::Result;
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use std::io::Read;
 
 /// Reads all rows.
-pub(super) fn read(
+pub(super) fn scan(
     lines: &mut Lines,
     delimiter: u8,
     quoting: Quoting,
     reading: &Reading,
-) -> Result<Vec<Row>> {
+    sink: &mut Sink<'_>,
+) -> Result<()> {
     let mut table = Table::new(lines, delimiter, quoting);
     if !table.advance()? {
         return Err(table.no_rows());
@@ -36,14 +37,15 @@ pub(super) fn read(
         let selected = reading.columns.by_position(&reading.quirks, &fields, place)?;
         (selected, if fields.len() == 1 { Shape::Lines } else { Shape::Positions })
     };
-    let mut rows = Vec::new();
-    if !has_header {
-        rows.push(table.row(selected, shape, reading)?);
+    if has_header && !table.advance()? {
+        return Err(table.no_rows());
     }
-    while table.advance()? {
-        rows.push(table.row(selected, shape, reading)?);
+    loop {
+        sink(table.row(selected, shape, reading)?, table.bytes_read())?;
+        if !table.advance()? {
+            return Ok(());
+        }
     }
-    if rows.is_empty() { Err(table.no_rows()) } else { Ok(rows) }
 }
 
 /// What decides whether a row has the right number of fields.
@@ -89,6 +91,10 @@ impl<'a> Table<'a> {
     fn place(&self) -> super::Place<'_> {
         let records = self.records.get_ref();
         records.lines.at(records.line)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.records.get_ref().lines.bytes_read()
     }
 
     fn no_rows(&self) -> anyhow::Error {

@@ -2,14 +2,13 @@
 
 use super::columns::{self, Columns};
 use super::lines::{Line, Lines};
-use super::{Place, Reading, Row};
+use super::{Place, Reading, Row, Sink};
 use crate::names::nearest;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
 /// Reads all rows. The keys are chosen on the first; every other row must have them too.
-pub(super) fn read(lines: &mut Lines, reading: &Reading) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+pub(super) fn scan(lines: &mut Lines, reading: &Reading, sink: &mut Sink<'_>) -> Result<()> {
     let mut chosen = None;
     while let Some(Line { text, place }) = lines.next()? {
         if text.trim().is_empty() {
@@ -20,9 +19,10 @@ pub(super) fn read(lines: &mut Lines, reading: &Reading) -> Result<Vec<Row>> {
             Some(keys) => keys,
             none => none.insert(Keys::choose(&reading.columns, &object, place)?),
         };
-        rows.push(keys.row(&object, reading, place)?);
+        let row = keys.row(&object, reading, place)?;
+        sink(row, lines.bytes_read())?;
     }
-    if rows.is_empty() { Err(lines.no_rows()) } else { Ok(rows) }
+    if chosen.is_none() { Err(lines.no_rows()) } else { Ok(()) }
 }
 
 struct Keys {

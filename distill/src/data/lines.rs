@@ -8,7 +8,7 @@ use crate::error::explained;
 use anyhow::Result;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ pub(super) struct Lines {
     path: PathBuf,
     input: Box<dyn BufRead>,
     hash: Rc<RefCell<Sha256>>,
+    bytes_read: Rc<Cell<u64>>,
     line: Vec<u8>,
     number: usize,
     /// Where the current line begins in the decompressed text, in bytes.
@@ -45,7 +46,9 @@ impl Lines {
     /// Reads from anything; `path` is only for messages.
     pub(super) fn new(path: &Path, input: impl Read + 'static) -> Result<Self> {
         let hash = Rc::new(RefCell::new(Sha256::new()));
-        let mut raw = BufReader::new(Hashed { input, hash: Rc::clone(&hash) });
+        let bytes_read = Rc::new(Cell::new(0));
+        let hashed = Hashed { input, hash: Rc::clone(&hash), bytes_read: Rc::clone(&bytes_read) };
+        let mut raw = BufReader::with_capacity(1 << 16, hashed);
         let start = raw.fill_buf().map_err(|error| unreadable(path, &error))?;
         if start.is_empty() {
             return Err(explained(
@@ -58,7 +61,7 @@ impl Lines {
         } else {
             Box::new(raw)
         };
-        Ok(Self { path: path.to_owned(), input, hash, line: Vec::new(), number: 0, offset: 0 })
+        Ok(Self { path: path.to_owned(), input, hash, bytes_read, line: Vec::new(), number: 0, offset: 0 })
     }
 
     /// Returns the next line.
@@ -86,6 +89,11 @@ impl Lines {
     /// The fingerprint of the bytes read so far: of the file, once `next` has returned nothing.
     pub(super) fn fingerprint(&self) -> String {
         hexadecimal(&self.hash.borrow().clone().finalize())
+    }
+
+    /// How many bytes of the file, compressed if it is, were read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.get()
     }
 
     /// Says that the file holds no example.
@@ -138,12 +146,14 @@ impl Lines {
 struct Hashed<R> {
     input: R,
     hash: Rc<RefCell<Sha256>>,
+    bytes_read: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.input.read(buffer)?;
         self.hash.borrow_mut().update(&buffer[..count]);
+        self.bytes_read.set(self.bytes_read.get() + count as u64);
         Ok(count)
     }
 }

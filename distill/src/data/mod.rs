@@ -2,7 +2,7 @@
 //!
 //! [`read`] finds out the format, the compression, whether there is a header and which columns matter, unless
 //! [`Reading`] says so. Files are hostile until proven otherwise: lines are bounded, and every complaint names the
-//! file and the line. Reading never needs more memory than the rows it returns, plus one line.
+//! file and the line. [`scan`] hands the rows on one by one, and never holds more than one line.
 
 mod columns;
 mod delimited;
@@ -49,11 +49,6 @@ impl Dataset {
     /// Returns the texts in the form that a tokenizer takes.
     pub fn texts(&self) -> Vec<(&str, Option<&str>)> {
         self.rows.iter().map(|row| (row.text.as_str(), row.text_pair.as_deref())).collect()
-    }
-
-    /// Returns an error about one row, located as `file:line: message`.
-    pub fn error_at(&self, row: &Row, message: impl fmt::Display, hint: impl Into<String>) -> anyhow::Error {
-        Place { path: &self.path, line: row.line }.error(message, hint)
     }
 }
 
@@ -122,25 +117,51 @@ impl Reading {
     }
 }
 
-/// Reads all rows of a file. Gzip is recognised by its first bytes, whatever the name.
+/// Is given one row after the other, and how many bytes of the file had been read by then.
+type Sink<'a> = dyn FnMut(Row, u64) -> Result<()> + 'a;
+
+/// Reads all rows of a file.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn read(path: &Path, reading: &Reading) -> Result<Dataset> {
+    let mut rows = Vec::new();
+    let fingerprint = scan(path, reading, &mut |row, _| {
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(Dataset { path: path.to_owned(), rows, fingerprint })
+}
+
+/// Reads a file row by row, and returns its fingerprint as in [`Dataset`]. Gzip is recognised by its first bytes,
+/// whatever the name. There is at least one row.
 ///
 /// # Errors
 ///
 /// A missing, empty or unreadable file; a format that cannot be told; rows, fields or keys that are not there;
-/// bytes that are not UTF-8 text; a line longer than [`MAX_LINE_BYTES`]. All but the first few are `file:line: …`.
-pub fn read(path: &Path, reading: &Reading) -> Result<Dataset> {
+/// bytes that are not UTF-8 text; a line longer than [`MAX_LINE_BYTES`]. All but the first few are `file:line: …`. And
+/// whatever `sink` fails with; nothing is read after that.
+pub fn scan(path: &Path, reading: &Reading, sink: &mut Sink<'_>) -> Result<String> {
     let format = format_of(path, reading)?;
     let mut lines = Lines::open(path)?;
-    let rows = match format {
-        Format::Tsv => {
-            delimited::read(&mut lines, b'\t', reading.quoting.unwrap_or(Quoting::Literal), reading)?
-        }
-        Format::Csv => {
-            delimited::read(&mut lines, b',', reading.quoting.unwrap_or(Quoting::Rfc4180), reading)?
-        }
-        Format::Jsonl => jsonl::read(&mut lines, reading)?,
-    };
-    Ok(Dataset { path: path.to_owned(), rows, fingerprint: lines.fingerprint() })
+    let quoting = |default| reading.quoting.unwrap_or(default);
+    match format {
+        Format::Tsv => delimited::scan(&mut lines, b'\t', quoting(Quoting::Literal), reading, sink)?,
+        Format::Csv => delimited::scan(&mut lines, b',', quoting(Quoting::Rfc4180), reading, sink)?,
+        Format::Jsonl => jsonl::scan(&mut lines, reading, sink)?,
+    }
+    Ok(lines.fingerprint())
+}
+
+/// Returns an error about a line of a file, located as `file:line: message`.
+pub fn error_at(
+    path: &Path,
+    line: usize,
+    message: impl fmt::Display,
+    hint: impl Into<String>,
+) -> anyhow::Error {
+    Place { path, line }.error(message, hint)
 }
 
 /// Returns the SHA-256 of some bytes in hexadecimal.
@@ -148,7 +169,8 @@ pub fn fingerprint(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Writes bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text

@@ -2,7 +2,7 @@
 
 use super::journal::Records;
 use super::rows::Merged;
-use super::{Key, LabelStore, Request, shard};
+use super::{LabelStore, Request, shard};
 use anyhow::Result;
 use std::path::Path;
 
@@ -56,22 +56,42 @@ impl Known {
         Ok(self.own.into_iter().find(|store| store.path() == target && store.len() == num_rows))
     }
 
-    /// Returns those of the `wanted` examples that are labelled nowhere, in the order of the data.
-    ///
-    /// Shapes: `wanted` holds indices into `keys`, in the order of their keys.
+    /// Returns those of the wanted examples that are labelled nowhere.
     ///
     /// # Errors
     /// When there are more rows than can be merged.
-    pub fn lacking(&self, keys: &[Key], mut wanted: Vec<usize>) -> Result<Vec<usize>> {
+    pub fn lacking(&self, request: &Request<'_>) -> Result<Lacking> {
         let journal = self.journal.iter().flat_map(Records::rows);
         let all = self.own.iter().chain(&self.others).map(LabelStore::rows).chain(journal);
         let all = Merged::new(all.collect())?;
         let mut known = all.keys().peekable();
-        wanted.retain(|&index| {
-            while known.next_if(|known| **known < keys[index]).is_some() {}
-            known.peek().is_none_or(|known| **known != keys[index])
-        });
-        wanted.sort_unstable();
-        Ok(wanted)
+        let mut lacking = Lacking { marks: vec![false; request.keys.len()], wanted: 0, missing: 0 };
+        for (index, key) in request.wanted() {
+            while known.next_if(|known| *known < key).is_some() {}
+            lacking.marks[index] = known.peek().is_none_or(|known| *known != key);
+            lacking.missing += usize::from(lacking.marks[index]);
+            lacking.wanted += 1;
+        }
+        Ok(lacking)
+    }
+}
+
+/// What is still to be labelled: a mark for each example, so that there may be millions.
+pub(super) struct Lacking {
+    marks: Vec<bool>,
+    /// The distinct examples that are asked for.
+    pub wanted: usize,
+    /// Those of them that are labelled nowhere.
+    pub missing: usize,
+}
+
+impl Lacking {
+    /// Returns the examples that are labelled nowhere, in the order of the data, at most `size` at a time.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Vec<usize>> {
+        let mut missing = (0..self.marks.len()).filter(|&index| self.marks[index]);
+        std::iter::from_fn(move || {
+            let chunk: Vec<usize> = missing.by_ref().take(size).collect();
+            (!chunk.is_empty()).then_some(chunk)
+        })
     }
 }

@@ -17,6 +17,7 @@
 
 mod journal;
 mod key;
+mod keys;
 mod known;
 mod provenance;
 mod rows;
@@ -25,8 +26,9 @@ mod shard;
 mod store;
 
 pub use key::{Key, key};
+pub use keys::{Keys, SortedKeys, sorted};
 pub use provenance::Provenance;
-pub use run::{Classify, Plan, Request, label, plan};
+pub use run::{Classify, Plan, Request, finished, label, plan};
 pub use shard::Shard;
 pub use store::LabelStore;
 

@@ -41,7 +41,8 @@ impl<'a> Rows<'a> {
 /// The distinct rows of several sources in the order of their keys: eight bytes for each row, the rest stays on disk.
 pub(super) struct Merged<'a> {
     sources: Vec<Rows<'a>>,
-    places: Vec<Place>,
+    /// Nothing where the only source is already in order.
+    places: Option<Vec<Place>>,
 }
 
 #[derive(Clone, Copy)]
@@ -53,6 +54,11 @@ struct Place {
 impl<'a> Merged<'a> {
     /// Merges sources; of rows with the same key, the first source's counts.
     pub fn new(sources: Vec<Rows<'a>>) -> Result<Self> {
+        if let [only] = sources[..]
+            && only.first_out_of_order().is_none()
+        {
+            return Ok(Merged { sources, places: None });
+        }
         let num_rows = sources.iter().map(|rows| rows.keys.len()).sum();
         let mut places = Vec::with_capacity(num_rows);
         for (source, rows) in sources.iter().enumerate() {
@@ -66,21 +72,31 @@ impl<'a> Merged<'a> {
         // Stable, and quick to find that most of its input is already in order.
         places.sort_by(|a, b| key(a).cmp(key(b)));
         places.dedup_by(|a, b| key(a) == key(b));
-        Ok(Merged { sources, places })
+        Ok(Merged { sources, places: Some(places) })
     }
 
     /// Returns the number of distinct rows.
     pub fn len(&self) -> usize {
-        self.places.len()
+        match &self.places {
+            Some(places) => places.len(),
+            None => self.sources[0].keys.len(),
+        }
     }
 
     /// Returns the keys, increasing.
     pub fn keys(&self) -> impl Iterator<Item = &'a Key> {
-        self.places.iter().map(|place| &self.sources[place.source as usize].keys[place.row as usize])
+        self.places().map(|(source, row)| &source.keys[row])
     }
 
     /// Returns the logits of each key, as little-endian bytes.
     pub fn logits(&self) -> impl Iterator<Item = &'a [[u8; 4]]> {
-        self.places.iter().map(|place| self.sources[place.source as usize].logits(place.row as usize))
+        self.places().map(|(source, row)| source.logits(row))
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Rows<'a>, usize)> {
+        (0..self.len()).map(|number| match &self.places {
+            Some(places) => (self.sources[places[number].source as usize], places[number].row as usize),
+            None => (self.sources[0], number),
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! Labelling: find what is known, ask for the rest piece by piece, put each answer on disk, merge.
 
 use super::journal::{self, Journal, Records};
-use super::known::Known;
-use super::{Key, LabelStore, Provenance, Shard, store};
+use super::known::{Known, Lacking};
+use super::{Key, Keys, LabelStore, Provenance, Shard, store};
 use crate::error::explained;
 use anyhow::{Result, bail};
 use ndarray::Array2;
@@ -15,14 +15,14 @@ const CHUNK: usize = 4096;
 pub type Classify<'a> = dyn FnMut(&[usize]) -> Result<Array2<f32>> + 'a;
 
 /// What is to be labelled, and where the labels go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// The store.
     pub path: &'a Path,
     /// What the labels depend on besides the text.
     pub provenance: &'a Provenance,
-    /// The key of each example, in the order of the data.
-    pub keys: &'a [Key],
+    /// The key of each example.
+    pub keys: Keys<'a>,
     /// The part of the work to do; all of it if absent.
     pub shard: Option<Shard>,
 }
@@ -44,10 +44,7 @@ pub struct Plan {
 /// As for [`label`].
 pub fn plan(request: &Request<'_>) -> Result<Plan> {
     let known = Known::gather(request)?.with(Records::look(&request.target(), request.provenance)?);
-    let wanted = request.wanted();
-    let total = wanted.len();
-    let missing = known.lacking(request.keys, wanted)?.len();
-    Ok(Plan { total, known: total - missing, missing })
+    Ok(Plan::of(&known.lacking(request)?))
 }
 
 /// Labels every example that is labelled nowhere yet, each distinct one once, and returns the store.
@@ -64,7 +61,7 @@ pub fn plan(request: &Request<'_>) -> Result<Plan> {
 /// labelled before then is kept.
 pub fn label(request: &Request<'_>, classify: &mut Classify<'_>) -> Result<LabelStore> {
     match finished(request)? {
-        Some(store) => Ok(store),
+        Some((store, _)) => Ok(store),
         None => label_in_chunks(request, CHUNK, classify),
     }
 }
@@ -76,30 +73,34 @@ impl Request<'_> {
     }
 
     /// Returns the first index of each distinct example of the shard, in the order of the keys.
-    fn wanted(&self) -> Vec<usize> {
-        let mut wanted: Vec<usize> = (0..self.keys.len()).collect();
-        wanted.sort_unstable_by_key(|&index| (self.keys[index], index));
-        wanted.dedup_by_key(|index| self.keys[*index]);
-        if let Some(shard) = self.shard {
-            let mut ranks = 0..;
-            wanted.retain(|_| ranks.next().is_some_and(|rank| shard.contains(rank)));
-        }
-        wanted
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (usize, &Key)> {
+        let in_shard = |rank| self.shard.is_none_or(|shard| shard.contains(rank));
+        self.keys.distinct().enumerate().filter(move |(rank, _)| in_shard(*rank)).map(|(_, example)| example)
+    }
+}
+
+impl Plan {
+    fn of(lacking: &Lacking) -> Self {
+        let Lacking { wanted, missing, .. } = *lacking;
+        Plan { total: wanted, known: wanted - missing, missing }
     }
 }
 
 /// Returns the store if it lacks nothing, so that a finished one can be used where nothing can be written.
-fn finished(request: &Request<'_>) -> Result<Option<LabelStore>> {
+///
+/// # Errors
+/// As for [`label`].
+pub fn finished(request: &Request<'_>) -> Result<Option<(LabelStore, Plan)>> {
     let target = request.target();
     if journal::exists(&target) {
         return Ok(None);
     }
     let known = Known::gather(request)?;
-    if known.lacking(request.keys, request.wanted())?.is_empty() {
-        known.into_whole(&target)
-    } else {
-        Ok(None)
+    let plan = Plan::of(&known.lacking(request)?);
+    if plan.missing > 0 {
+        return Ok(None);
     }
+    Ok(known.into_whole(&target)?.map(|store| (store, plan)))
 }
 
 fn label_in_chunks(
@@ -107,15 +108,16 @@ fn label_in_chunks(
     chunk_size: usize,
     classify: &mut Classify<'_>,
 ) -> Result<LabelStore> {
-    let Request { provenance, keys, .. } = *request;
+    let Request { provenance, keys, .. } = request;
     let target = request.target();
     let mut journal = Journal::open(&target, provenance)?;
     // Gathered under the lock: a run that has just ended may have added to the files.
     let known = Known::gather(request)?.with(Some(journal.records()?));
-    for chunk in known.lacking(keys, request.wanted())?.chunks(chunk_size) {
-        let logits = classify(chunk)?;
-        check(&logits, chunk, provenance)?;
-        let chunk_keys: Vec<Key> = chunk.iter().map(|&index| keys[index]).collect();
+    let (lacking, key) = (known.lacking(request)?, keys.by_example());
+    for chunk in lacking.chunks(chunk_size) {
+        let logits = classify(&chunk)?;
+        check(&logits, &chunk, provenance)?;
+        let chunk_keys: Vec<Key> = chunk.iter().map(|&index| key(index)).collect();
         journal.append(&chunk_keys, logits.view())?;
     }
     let known = known.with(Some(journal.records()?));

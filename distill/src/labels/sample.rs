@@ -1,6 +1,6 @@
 //! Examples, a teacher and a folder, for the tests beside.
 
-use super::{Key, LabelStore, Provenance, Request, key, label};
+use super::{Key, Keys, LabelStore, Provenance, Request, SortedKeys, key, label};
 use anyhow::Result;
 use ndarray::Array2;
 use std::path::PathBuf;
@@ -26,7 +26,12 @@ impl Sample {
     }
 
     pub fn request(&self) -> Request<'_> {
-        Request { path: &self.path, provenance: &self.provenance, keys: &self.keys, shard: None }
+        Request {
+            path: &self.path,
+            provenance: &self.provenance,
+            keys: Keys::new(vec![SortedKeys::of(&self.keys)]),
+            shard: None,
+        }
     }
 
     pub fn shard(&self, shard: &str) -> Request<'_> {

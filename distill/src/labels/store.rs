@@ -1,12 +1,12 @@
 //! The store on disk: written whole, read where it lies.
 
 use super::rows::{Merged, Rows};
-use super::{Key, Provenance};
+use super::{Key, Provenance, SortedKeys};
 use crate::error::explained;
-use anyhow::Result;
+use crate::tensors::{self, Contents, Tensor};
+use anyhow::{Context, Result};
 use ndarray::Array2;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
-use std::collections::HashMap;
+use safetensors::tensor::Dtype;
 use std::fmt;
 use std::io::Write;
 use std::ops::{Deref, Range};
@@ -15,7 +15,6 @@ use student::files::{map, write_atomically};
 
 const LOGITS: &str = "logits";
 const KEYS: &str = "keys";
-const PROVENANCE: &str = "distill";
 
 /// A file of raw teacher logits, mapped into memory: opening it reads it once, looking up reads a few pages.
 pub struct LabelStore {
@@ -86,16 +85,45 @@ impl LabelStore {
         }
         match missing.first() {
             None => Ok(logits),
-            Some(first) => Err(explained(
-                format!(
-                    "`{}` lacks the labels of {} of {} examples; the first is number {first}, counted from 0",
-                    self.path.display(),
-                    missing.len(),
-                    keys.len()
-                ),
-                "add them with `distill label` on the same data",
-            )),
+            Some(&first) => Err(self.lacks(missing.len(), keys.len(), first)),
         }
+    }
+
+    fn lacks(&self, missing: usize, all: usize, first: usize) -> anyhow::Error {
+        explained(
+            format!(
+                "`{}` lacks the labels of {missing} of {all} examples; the first is number {first}, counted from 0",
+                self.path.display(),
+            ),
+            "add them with `distill label` on the same data",
+        )
+    }
+
+    /// Returns which row holds the logits of each of a file's examples, in one pass over both.
+    ///
+    /// # Errors
+    /// When the store lacks some of them, or has more rows than 32 bits count.
+    pub fn rows_of(&self, keys: &SortedKeys<'_>) -> Result<Vec<u32>> {
+        u32::try_from(self.len()).context("there are more labels than can be counted")?;
+        let stored = self.rows().keys;
+        let mut rows = vec![0; keys.len()];
+        let (mut row, mut missing, mut first) = (0, 0, usize::MAX);
+        for (index, key) in keys.iter() {
+            while stored.get(row).is_some_and(|stored| stored < key) {
+                row += 1;
+            }
+            if stored.get(row) == Some(key) {
+                rows[index] = row as u32;
+            } else {
+                (missing, first) = (missing + 1, first.min(index));
+            }
+        }
+        if missing == 0 { Ok(rows) } else { Err(self.lacks(missing, keys.len(), first)) }
+    }
+
+    /// Returns the logits in a row, `[C]`.
+    pub fn logits(&self, row: u32) -> impl ExactSizeIterator<Item = f32> + '_ {
+        self.rows().logits(row as usize).iter().map(|&bytes| f32::from_le_bytes(bytes))
     }
 
     /// Returns the number of labelled examples, n.
@@ -144,45 +172,21 @@ pub(super) fn write(path: &Path, provenance: &Provenance, rows: &Merged<'_>) -> 
     Ok(())
 }
 
-/// Returns all that comes before the tensors in a safetensors file.
+/// Returns all that comes before the tensors in the file.
 fn header(provenance: &Provenance, num_rows: usize) -> Result<Vec<u8>> {
-    let num_classes = provenance.num_classes();
-    let (logits_end, keys_end) =
-        (num_rows * num_classes * 4, num_rows * (num_classes * 4 + size_of::<Key>()));
-    let logits =
-        TensorInfo { dtype: Dtype::F32, shape: vec![num_rows, num_classes], data_offsets: (0, logits_end) };
-    let keys = TensorInfo {
-        dtype: Dtype::U8,
-        shape: vec![num_rows, size_of::<Key>()],
-        data_offsets: (logits_end, keys_end),
-    };
-    // One entry: the format keeps several in no fixed order, and the file must be reproducible.
-    let provenance = HashMap::from([(PROVENANCE.to_owned(), provenance.to_json())]);
-    let metadata =
-        Metadata::new(Some(provenance), vec![(LOGITS.to_owned(), logits), (KEYS.to_owned(), keys)])?;
-    let mut text = serde_json::to_string(&metadata)?.into_bytes();
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut header = (text.len() as u64).to_le_bytes().to_vec();
-    header.append(&mut text);
-    Ok(header)
+    let tensor = |name, dtype, width| Tensor { name, dtype, shape: vec![num_rows, width] };
+    let logits = tensor(LOGITS, Dtype::F32, provenance.num_classes());
+    tensors::header(provenance.to_json(), vec![logits, tensor(KEYS, Dtype::U8, size_of::<Key>())])
 }
 
 /// Finds the tensors and their provenance; the error is the reason why there are none.
 fn parse(bytes: &[u8]) -> Result<(Layout, Provenance), String> {
-    let (header_len, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
-    let json = metadata.metadata().as_ref().and_then(|metadata| metadata.get(PROVENANCE));
-    let provenance =
-        Provenance::from_json(json.ok_or("its header does not say where its labels come from")?)?;
-    let data_start = size_of::<u64>() + header_len;
-    let find = |name: &str, dtype: Dtype, width: usize| {
-        let info = metadata.info(name).ok_or_else(|| format!("it has no tensor `{name}`"))?;
-        match info.shape[..] {
-            [num_rows, found] if info.dtype == dtype && found == width => {
-                let (start, end) = info.data_offsets;
-                Ok((num_rows, data_start + start..data_start + end))
-            }
-            _ => Err(format!("`{name}` is {:?} {:?}, not {dtype:?} [n, {width}]", info.dtype, info.shape)),
-        }
+    let contents = Contents::of(bytes)?;
+    let json = contents.says().ok_or("its header does not say where its labels come from")?;
+    let provenance = Provenance::from_json(json)?;
+    let find = |name: &str, dtype: Dtype, width: usize| match contents.find(name)? {
+        (found, &[num_rows, columns], place) if found == dtype && columns == width => Ok((num_rows, place)),
+        (found, shape, _) => Err(format!("`{name}` is {found:?} {shape:?}, not {dtype:?} [n, {width}]")),
     };
     let num_classes = provenance.num_classes();
     let (num_logits, logits) = find(LOGITS, Dtype::F32, num_classes)?;
@@ -206,6 +210,9 @@ mod tests {
     use crate::error::hint_of;
     use crate::labels::sample::{Sample, opinion};
     use safetensors::tensor::TensorView;
+    use std::collections::HashMap;
+
+    const PROVENANCE: &str = "distill";
 
     /// Returns the message of opening these bytes as a store.
     fn refusal(sample: &Sample, bytes: &[u8]) -> String {
@@ -239,7 +246,15 @@ mod tests {
         let store = sample.label();
         assert!(store.get(&all[3]).unwrap().eq(opinion(&all[3])));
         assert!(store.get(&all[4]).is_none());
-        let error = store.logits_for(&[all[1], all[5], all[0], all[4]]).unwrap_err();
+        let asked = [all[1], all[5], all[0], all[4]];
+        let rows = store.rows_of(&SortedKeys::of(&[all[1], all[3], all[1]])).unwrap();
+        assert!(
+            rows.iter()
+                .flat_map(|&row| store.logits(row))
+                .eq([1, 3, 1].iter().flat_map(|&i| opinion(&all[i])))
+        );
+        let error = store.rows_of(&SortedKeys::of(&asked)).unwrap_err();
+        assert_eq!(error.to_string(), store.logits_for(&asked).unwrap_err().to_string());
         let message = error.to_string();
         assert!(
             message.ends_with("lacks the labels of 2 of 4 examples; the first is number 1, counted from 0"),

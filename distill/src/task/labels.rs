@@ -3,11 +3,13 @@
 //! The order of classes is where distillation goes wrong without a sound: a teacher that calls output 0 entailment
 //! and a file in which 0 means contradiction fit perfectly by shape. So labels meet by name wherever both have names.
 
-use crate::data::{Dataset, Row};
+use super::RawLabels;
+use crate::data::{Row, error_at};
 use crate::error::explained;
 use crate::names::{list, nearest};
 use anyhow::Result;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// The names of the classes, in the order of a model's outputs or of a data set's ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +86,7 @@ impl LabelSet {
     }
 }
 
-/// Returns, for each row, the index of its label among `labels`, the teacher's.
+/// Returns, for each label of a file, the index of its class among `labels`, the teacher's.
 ///
 /// The file is judged as a whole. If all its labels are names of `labels`, they are meant (case is ignored where that
 /// is unambiguous). Otherwise, if all are integers from 0 below C, or booleans, they are ids: of the first of `orders`
@@ -95,30 +97,22 @@ impl LabelSet {
 /// # Errors
 ///
 /// A label is neither, located; or the teacher's names are meaningless and the data's are not.
-pub fn align(dataset: &Dataset, labels: &LabelSet, orders: &[LabelSet]) -> Result<Vec<Gold>> {
-    let distinct = distinct(dataset);
-    let by_name: Vec<Option<usize>> = distinct.iter().map(|(label, _)| labels.position(label)).collect();
-    let meaning: Vec<Gold> = if by_name.iter().all(Option::is_some) {
-        by_name.into_iter().flatten().map(Gold::Class).collect()
-    } else if by_name.iter().all(Option::is_none)
-        && let Some(ids) = distinct.iter().map(|(label, _)| id(label)).collect::<Option<Vec<i64>>>()
-    {
-        let index_of_id = by_id(labels, orders);
-        let gold = |(id, (label, row)): (i64, &(&str, &Row))| match usize::try_from(id) {
-            Ok(id) if id < index_of_id.len() => Ok(Gold::Class(index_of_id[id])),
-            Err(_) if id == -1 => Ok(Gold::Missing),
-            _ => Err(out_of_range(dataset, row, label, labels)),
-        };
-        ids.into_iter().zip(&distinct).map(gold).collect::<Result<_>>()?
-    } else {
-        return Err(unknown(dataset, labels, &distinct, &by_name));
+pub fn align(raw: &RawLabels, labels: &LabelSet, orders: &[LabelSet]) -> Result<Vec<Gold>> {
+    let by_name: Vec<Option<usize>> = raw.iter().map(|(label, _)| labels.position(label)).collect();
+    if by_name.iter().all(Option::is_some) {
+        return Ok(by_name.into_iter().flatten().map(Gold::Class).collect());
+    }
+    let ids = raw.iter().map(|(label, _)| id(label)).collect::<Option<Vec<i64>>>();
+    let Some(ids) = ids.filter(|_| by_name.iter().all(Option::is_none)) else {
+        return Err(unknown(raw, labels, &by_name));
     };
-    let gold: HashMap<&str, Gold> = distinct.iter().map(|(label, _)| *label).zip(meaning).collect();
-    Ok(dataset
-        .rows
-        .iter()
-        .map(|row| row.label.as_deref().map_or(Gold::Missing, |label| gold[label]))
-        .collect())
+    let index_of_id = by_id(labels, orders);
+    let gold = |(id, (label, line)): (i64, (&str, usize))| match usize::try_from(id) {
+        Ok(id) if id < index_of_id.len() => Ok(Gold::Class(index_of_id[id])),
+        Err(_) if id == -1 => Ok(Gold::Missing),
+        _ => Err(out_of_range(raw, line, label, labels)),
+    };
+    ids.into_iter().zip(raw.iter()).map(gold).collect()
 }
 
 /// Returns the labels that a file calls for when no teacher does: the published ones if all labels fit them, else the
@@ -127,8 +121,8 @@ pub fn align(dataset: &Dataset, labels: &LabelSet, orders: &[LabelSet]) -> Resul
 /// # Errors
 ///
 /// There are fewer than two.
-pub fn label_set_of(dataset: &Dataset, published: Option<&LabelSet>) -> Result<LabelSet> {
-    let mut labels: Vec<&str> = distinct(dataset).into_iter().map(|(label, _)| label).collect();
+pub fn label_set_of(raw: &RawLabels, published: Option<&LabelSet>) -> Result<LabelSet> {
+    let mut labels: Vec<&str> = raw.iter().map(|(label, _)| label).collect();
     if labels.len() < 2 {
         let found = if labels.is_empty() {
             "no labels".to_owned()
@@ -136,11 +130,11 @@ pub fn label_set_of(dataset: &Dataset, published: Option<&LabelSet>) -> Result<L
             format!("only the label {}", list(labels))
         };
         return Err(explained(
-            format!("`{}` has {found}, where at least two classes are needed", dataset.path.display()),
+            format!("`{}` has {found}, where at least two classes are needed", raw.path().display()),
             "choose the column of the labels with `--label`",
         ));
     }
-    if let Some(order) = published.filter(|order| align(dataset, order, &[]).is_ok()) {
+    if let Some(order) = published.filter(|order| align(raw, order, &[]).is_ok()) {
         return Ok(order.clone());
     }
     labels.sort_unstable();
@@ -150,34 +144,18 @@ pub fn label_set_of(dataset: &Dataset, published: Option<&LabelSet>) -> Result<L
     LabelSet::new(labels)
 }
 
-/// Returns, for each row, its label as a number.
+/// Returns the label of a row as a number.
 ///
 /// # Errors
 ///
-/// A label is not a finite number, located.
-pub fn scores(dataset: &Dataset) -> Result<Vec<Gold>> {
-    let score = |row: &Row| match row.label.as_deref() {
-        None => Ok(Gold::Missing),
-        Some(label) => label
-            .trim()
-            .parse()
-            .ok()
-            .filter(|value: &f32| value.is_finite())
-            .map(Gold::Value)
-            .ok_or_else(|| {
-                let hint =
-                    "choose the column of the scores with `--label`; for class labels choose another task";
-                dataset.error_at(row, format!("expected a finite number, found {}", list([label])), hint)
-            }),
-    };
-    dataset.rows.iter().map(score).collect()
-}
-
-/// The labels that occur, each with its first row.
-fn distinct(dataset: &Dataset) -> Vec<(&str, &Row)> {
-    let mut seen = BTreeSet::new();
-    let labelled = dataset.rows.iter().filter_map(|row| Some((row.label.as_deref()?, row)));
-    labelled.filter(|(label, _)| seen.insert(*label)).collect()
+/// It is not a finite number, located.
+pub fn score(path: &Path, row: &Row) -> Result<Gold> {
+    let Some(label) = row.label.as_deref() else { return Ok(Gold::Missing) };
+    let value = label.trim().parse().ok().filter(|value: &f32| value.is_finite());
+    value.map(Gold::Value).ok_or_else(|| {
+        let hint = "choose the column of the scores with `--label`; for class labels choose another task";
+        error_at(path, row.line, format!("expected a finite number, found {}", list([label])), hint)
+    })
 }
 
 fn id(label: &str) -> Option<i64> {
@@ -195,23 +173,19 @@ fn by_id(labels: &LabelSet, orders: &[LabelSet]) -> Vec<usize> {
     known.next().unwrap_or_else(|| (0..labels.len()).collect())
 }
 
-fn out_of_range(dataset: &Dataset, row: &Row, label: &str, labels: &LabelSet) -> anyhow::Error {
+fn out_of_range(raw: &RawLabels, line: usize, label: &str, labels: &LabelSet) -> anyhow::Error {
     let message = format!("label `{label}` is not an id of the {} labels {}", labels.len(), labels.list());
-    dataset.error_at(row, message, format!("ids go from 0 to {}; or write the names", labels.len() - 1))
+    error_at(raw.path(), line, message, format!("ids go from 0 to {}; or write the names", labels.len() - 1))
 }
 
-fn unknown(
-    dataset: &Dataset,
-    labels: &LabelSet,
-    distinct: &[(&str, &Row)],
-    by_name: &[Option<usize>],
-) -> anyhow::Error {
-    let stranger = distinct.iter().zip(by_name).find(|(_, known)| known.is_none());
-    let ((label, row), _) = stranger.expect("labels are only unknown if one is");
+fn unknown(raw: &RawLabels, labels: &LabelSet, by_name: &[Option<usize>]) -> anyhow::Error {
+    let stranger = raw.iter().zip(by_name).find(|(_, known)| known.is_none());
+    let ((label, line), _) = stranger.expect("labels are only unknown if one is");
     if labels.is_meaningless() && by_name.iter().all(Option::is_none) {
-        let found = list(distinct.iter().map(|(label, _)| *label));
-        return dataset.error_at(
-            row,
+        let found = list(raw.iter().map(|(label, _)| label));
+        return error_at(
+            raw.path(),
+            line,
             format!("the teacher calls its outputs {}, but the labels are {found}", labels.list()),
             "name the teacher's outputs, in their order, with `--labels a,b,c`",
         );
@@ -222,7 +196,7 @@ fn unknown(
                  `--labels a,b,c`"
             .to_owned(),
     };
-    dataset.error_at(row, format!("label {} is not one of {}", list([*label]), labels.list()), hint)
+    error_at(raw.path(), line, format!("label {} is not one of {}", list([label]), labels.list()), hint)
 }
 
 #[cfg(test)]
@@ -231,19 +205,24 @@ mod tests {
     use crate::error::hint_of;
     use Gold::{Class, Missing, Value};
 
-    /// A file with a row for each of these labels, of which `""` is none.
-    fn file(labels: &[&str]) -> Dataset {
-        let row = |(index, label): (usize, &&str)| Row {
-            text: "text".to_owned(),
-            text_pair: None,
-            label: Some((*label).to_owned()).filter(|label| !label.is_empty()),
-            line: index + 2,
-        };
-        Dataset {
-            path: "train.tsv".into(),
-            rows: labels.iter().enumerate().map(row).collect(),
-            fingerprint: String::new(),
+    /// The labels of a file that has a header and a row for each of these, of which `""` is none.
+    fn file(labels: &[&str]) -> RawLabels {
+        let mut raw = RawLabels::new("train.tsv".into());
+        for (index, label) in labels.iter().enumerate().filter(|(_, label)| !label.is_empty()) {
+            raw.take(label, index + 2).unwrap();
         }
+        raw
+    }
+
+    /// What each row of such a file is aligned with.
+    fn golds(data: &[&str], labels: &LabelSet, orders: &[LabelSet]) -> Vec<Gold> {
+        let mut raw = file(data);
+        let meaning = align(&raw, labels, orders).unwrap();
+        let gold = |label: &&str| match label.is_empty() {
+            true => Missing,
+            false => meaning[raw.take(label, 0).unwrap()],
+        };
+        data.iter().map(gold).collect()
     }
 
     fn set(names: &str) -> LabelSet {
@@ -277,7 +256,7 @@ mod tests {
         ] {
             let orders: Vec<LabelSet> =
                 orders.split(';').filter(|order| !order.is_empty()).map(set).collect();
-            assert_eq!(align(&file(data), &set(teacher), &orders).unwrap(), expected, "{teacher}: {data:?}");
+            assert_eq!(golds(data, &set(teacher), &orders), expected, "{teacher}: {data:?}");
         }
     }
 
@@ -336,9 +315,13 @@ mod tests {
 
     #[test]
     fn a_score_is_a_finite_number() {
-        assert_eq!(scores(&file(&["5.000", "", " 3e-1"])).unwrap(), [Value(5.0), Missing, Value(0.3)]);
+        let of = |label: &str| {
+            let label = Some(label.to_owned()).filter(|label| !label.is_empty());
+            score("train.tsv".as_ref(), &Row { text: String::new(), text_pair: None, label, line: 3 })
+        };
+        assert_eq!(["5.000", "", " 3e-1"].map(|label| of(label).unwrap()), [Value(5.0), Missing, Value(0.3)]);
         for label in ["good", "nan", "inf", "1e99"] {
-            let error = scores(&file(&["0", label])).unwrap_err().to_string();
+            let error = of(label).unwrap_err().to_string();
             assert_eq!(error, format!("train.tsv:3: expected a finite number, found `{label}`"));
         }
     }

@@ -35,16 +35,16 @@ const MIN_STANDARD_ERRORS: f64 = 4.0;
 
 /// Checks on labelled rows that the teacher's outputs are in the order of its labels; see the module for the rule.
 ///
-/// Shapes: `teacher_argmax`, `gold`: one entry for each row; classes below `labels.len()`.
+/// `rows`: the class with the teacher's greatest logit and the label of each row; classes below `labels.len()`.
 ///
 /// # Errors
 ///
 /// Under another order of labels the teacher would clearly be more often right.
-pub fn check_order(teacher_argmax: &[usize], gold: &[Gold], labels: &LabelSet) -> Result<()> {
+pub fn check_order(rows: impl IntoIterator<Item = (usize, Gold)>, labels: &LabelSet) -> Result<()> {
     if labels.len() > MAX_CLASSES {
         return Ok(());
     }
-    let confusion = Confusion::count(teacher_argmax, gold, labels.len());
+    let confusion = Confusion::count(rows, labels.len());
     let Some(meaning) = confusion.clear_renaming() else { return Ok(()) };
     let name = |class: usize| labels.names()[class].as_str();
     let moved: Vec<usize> = (0..labels.len()).filter(|output| meaning[*output] != *output).collect();
@@ -80,12 +80,11 @@ struct Confusion {
 }
 
 impl Confusion {
-    fn count(teacher_argmax: &[usize], gold: &[Gold], classes: usize) -> Self {
-        assert_eq!(teacher_argmax.len(), gold.len(), "one prediction is needed for each row");
+    fn count(pairs: impl IntoIterator<Item = (usize, Gold)>, classes: usize) -> Self {
         let (mut counts, mut rows) = (vec![0.0; classes * classes], vec![0.0; classes]);
-        for (predicted, gold) in teacher_argmax.iter().zip(gold) {
-            assert!(*predicted < classes, "a prediction must be one of the classes");
-            if let Gold::Class(class) = *gold {
+        for (predicted, gold) in pairs {
+            assert!(predicted < classes, "a prediction must be one of the classes");
+            if let Gold::Class(class) = gold {
                 counts[class * classes + predicted] += 1.0;
                 rows[class] += 1.0;
             }
@@ -206,6 +205,10 @@ mod tests {
             .unzip()
     }
 
+    fn check(predicted: &[usize], gold: &[Gold], labels: &LabelSet) -> Result<()> {
+        check_order(predicted.iter().copied().zip(gold.iter().copied()), labels)
+    }
+
     #[test]
     fn a_permuted_teacher_is_refused_with_the_order_that_puts_it_right() {
         let mut two_of_77: Vec<usize> = (0..77).collect();
@@ -225,7 +228,7 @@ mod tests {
             // Output p of the teacher means class moved[p], so it says p when it thinks moved[p].
             let output_of = |class: usize| moved.iter().position(|meant| *meant == class).unwrap();
             let predicted: Vec<usize> = predicted.into_iter().map(output_of).collect();
-            let error = check_order(&predicted, &gold, &set(classes)).unwrap_err();
+            let error = check(&predicted, &gold, &set(classes)).unwrap_err();
             let order: Vec<String> = moved.iter().map(|class| format!("class-{class}")).collect();
             assert!(
                 hint_of(&error).unwrap().ends_with(&format!("`--labels {}`", order.join(","))),
@@ -238,8 +241,7 @@ mod tests {
     fn both_accuracies_and_the_renaming_are_said() {
         let predicted = [vec![1; 90], vec![0; 10], vec![0; 80], vec![1; 20]].concat();
         let gold = [vec![Gold::Class(0); 100], vec![Gold::Class(1); 100]].concat();
-        let error =
-            check_order(&predicted, &gold, &LabelSet::new(["negative", "positive"]).unwrap()).unwrap_err();
+        let error = check(&predicted, &gold, &LabelSet::new(["negative", "positive"]).unwrap()).unwrap_err();
         assert!(
             error.to_string().ends_with(
                 "on 200 labelled rows its accuracy is 0.150, but 0.850 if `negative` means `positive`, `positive` means `negative`"
@@ -252,12 +254,12 @@ mod tests {
     fn a_teacher_that_says_the_same_of_everything_is_not_accused() {
         for (classes, said, skew) in [(2, 1, 4.0), (2, 0, 4.0), (3, 2, 3.0), (77, 40, 2.0)] {
             let (_, gold) = teacher(5000, classes, 1.0, [skew, 1.0], 3);
-            assert!(check_order(&vec![said; 5000], &gold, &set(classes)).is_ok());
+            assert!(check(&vec![said; 5000], &gold, &set(classes)).is_ok());
         }
         // Nor one that nearly does, and is right when it does not.
         let gold: Vec<Gold> = (0..1000).map(|row| Gold::Class(usize::from(row % 10 != 0))).collect();
         let predicted: Vec<usize> = (0..1000).map(|row| usize::from(row % 10 != 0 && row % 9 == 0)).collect();
-        assert!(check_order(&predicted, &gold, &set(2)).is_ok());
+        assert!(check(&predicted, &gold, &set(2)).is_ok());
     }
 
     #[test]
@@ -265,8 +267,8 @@ mod tests {
         let predicted = vec![1; 1000];
         let gold: Vec<Gold> =
             (0..1000).map(|row| if row < 49 { Gold::Class(0) } else { Gold::Missing }).collect();
-        assert!(check_order(&predicted, &gold, &set(2)).is_ok());
-        assert!(check_order(&[], &[], &set(2)).is_ok());
+        assert!(check(&predicted, &gold, &set(2)).is_ok());
+        assert!(check(&[], &[], &set(2)).is_ok());
     }
 
     proptest! {
@@ -280,7 +282,7 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let (predicted, gold) = teacher(rows, classes, accuracy, [skew, bias], seed);
-            prop_assert!(check_order(&predicted, &gold, &set(classes)).is_ok());
+            prop_assert!(check(&predicted, &gold, &set(classes)).is_ok());
         }
     }
 }

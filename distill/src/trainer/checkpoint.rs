@@ -82,15 +82,17 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    pub(super) fn save(&self, engine: &dyn Engine, progress: &Progress) -> Result<()> {
+    pub(super) fn save(&self, engine: &mut dyn Engine, progress: &Progress) -> Result<()> {
         let state = State { identity: self.identity.clone(), progress: progress.clone() };
         let state =
             serde_json::to_string(&state).context("the state of the run cannot be written as JSON")?;
-        Ok(write_snapshot(&self.last(), engine.layout(), &engine.snapshot(), &state)?)
+        let snapshot = engine.snapshot();
+        Ok(write_snapshot(&self.last(), engine.layout(), &snapshot, &state)?)
     }
 
-    pub(super) fn save_best(&self, engine: &dyn Engine) -> Result<()> {
-        Ok(write_weights(&self.best(), engine.layout(), engine.params())?)
+    pub(super) fn save_best(&self, engine: &mut dyn Engine) -> Result<()> {
+        let layout = engine.layout().clone();
+        Ok(write_weights(&self.best(), &layout, engine.params())?)
     }
 
     fn read(&self, engine: &dyn Engine) -> Result<Option<(student::Snapshot, Progress)>> {
@@ -103,8 +105,12 @@ impl CheckpointFolder {
             .with_context(|| format!("`{}` does not hold the state of a training run", path.display()))?;
         if state.identity != self.identity {
             return Err(explained(
-                format!("`{}` belongs to a run with another recipe or other data", path.display()),
-                "resume with the settings and files the run was started with, or start anew with `--overwrite`",
+                format!(
+                    "`{}` belongs to a run with another recipe or other data, or of another version of distill",
+                    path.display()
+                ),
+                "resume with the settings, files and version that the run was started with, or start anew with \
+                 `--overwrite`",
             ));
         }
         Ok(Some((snapshot, state.progress)))

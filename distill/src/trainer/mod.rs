@@ -10,28 +10,18 @@ mod health;
 pub use checkpoint::CheckpointFolder;
 use checkpoint::Progress;
 
-use crate::batches::{BatchSize, Course, Until};
+use crate::batches::{BatchSize, Course, Lengths, Until};
 use crate::error::explained;
+use crate::examples::Examples;
 use crate::objective::{Evaluation, Objective, Target, Totals};
 use crate::recipe::TrainSection;
 use crate::task::Gold;
-use crate::tokens::Encodings;
 use anyhow::Result;
 use ndarray::{Array2, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
+use student::OutputGrads;
 use student::engine::{DropoutKey, Engine};
 use student::optim::{AdamWStep, Schedule};
-use student::{OutputGrads, PackedBatch};
-
-/// Examples as the student sees them.
-pub struct Examples {
-    /// The token ids.
-    pub encodings: Encodings,
-    /// The gold labels, one for each example.
-    pub gold: Vec<Gold>,
-    /// The teacher's logits, [examples, C].
-    pub soft: Option<Array2<f32>>,
-}
 
 /// What the loop reports while it runs.
 #[derive(Clone, Debug)]
@@ -73,7 +63,7 @@ pub struct Step {
 /// Judges a student.
 pub trait Score {
     /// Returns a finite number; higher is better.
-    fn score(&self, engine: &dyn Engine) -> f64;
+    fn score(&self, engine: &mut dyn Engine) -> f64;
 }
 
 /// How a run ended.
@@ -110,14 +100,12 @@ pub struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Trains to the end, or until told to stop. The engine then holds the student that is kept: the best one that was
-    /// evaluated, or the last.
+    /// Trains to the end of the course, or until told to stop. The engine then holds the student that is kept: the best
+    /// one that was evaluated, or the last.
     ///
     /// # Errors
     /// When the loss is not finite or grows without bound, or a checkpoint cannot be written.
-    pub fn run(mut self) -> Result<Outcome> {
-        let lengths = self.train.encodings.lengths();
-        let mut course = course(&lengths, self.settings);
+    pub fn run(mut self, mut course: Course<'_>) -> Result<Outcome> {
         let mut progress = self.checkpoint.restore(self.engine)?.unwrap_or_default();
         let total = course.total_steps();
         while progress.step < total && !progress.stopped_early {
@@ -150,7 +138,7 @@ impl Trainer<'_> {
     fn update(&mut self, course: &mut Course<'_>, number: u64) -> Result<Step> {
         let (settings, total) = (self.settings, course.total_steps());
         let (epoch, batches) = course.step(number);
-        let all: Vec<Gold> = batches.iter().flatten().map(|&i| self.train.gold[i]).collect();
+        let all: Vec<Gold> = batches.iter().flatten().map(|&i| self.train.gold(i)).collect();
         let totals = Totals::of(&all);
         let mut sum = Evaluation { total: 0.0, terms: vec![0.0; self.objective.terms().len()] };
         let mut tokens = 0;
@@ -221,38 +209,15 @@ impl Trainer<'_> {
     }
 }
 
-impl Examples {
-    /// Packs the chosen examples.
-    pub fn pack(&self, examples: &[usize]) -> PackedBatch {
-        PackedBatch::pack(examples.iter().map(|&i| self.encodings.get(i)))
-    }
-
-    /// Returns the number of examples.
-    pub fn len(&self) -> usize {
-        self.gold.len()
-    }
-
-    /// Says whether there is no example.
-    pub fn is_empty(&self) -> bool {
-        self.gold.is_empty()
-    }
-
-    fn targets(&self, examples: &[usize]) -> (Option<Array2<f32>>, Vec<Gold>) {
-        let soft = self.soft.as_ref().map(|soft| soft.select(Axis(0), examples));
-        (soft, examples.iter().map(|&i| self.gold[i]).collect())
-    }
-}
-
 /// Returns what the student says about every example, [examples, C], without dropout.
-pub fn logits(engine: &dyn Engine, examples: &Examples) -> Array2<f32> {
+pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
     const TOKENS: usize = 4096;
-    let lengths = examples.encodings.lengths();
     let mut rows = Vec::new();
     let mut next = 0;
-    while next < lengths.len() {
+    while next < examples.len() {
         let (first, mut tokens) = (next, 0);
-        while next < lengths.len() && (next == first || tokens + lengths[next] <= TOKENS) {
-            tokens += lengths[next];
+        while next < examples.len() && (next == first || tokens + examples.length(next) <= TOKENS) {
+            tokens += examples.length(next);
             next += 1;
         }
         rows.push(engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>())).logits);
@@ -261,11 +226,11 @@ pub fn logits(engine: &dyn Engine, examples: &Examples) -> Array2<f32> {
     ndarray::concatenate(Axis(0), &views).unwrap_or_default()
 }
 
-/// Returns the course of a run with these settings.
-pub fn course<'a>(lengths: &'a [usize], settings: &TrainSection) -> Course<'a> {
+/// Returns the course of a run with these settings over so many examples. `length`: the tokens of each.
+pub fn course<'a>(count: usize, length: &'a dyn Fn(usize) -> usize, settings: &TrainSection) -> Course<'a> {
     let size = settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens);
     let until = settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps);
-    Course::new(lengths, size, settings.accumulate, settings.seed, until)
+    Course::new(Lengths { count, of: length }, size, settings.accumulate, settings.seed, until)
 }
 
 fn adamw_step(settings: &TrainSection, total_steps: u64, number: u64) -> AdamWStep {

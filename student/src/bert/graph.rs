@@ -86,10 +86,10 @@ impl<'a> Lowering<'a> {
         };
         let a = self.at("attention").self_attention(&layer.attention, heads, x, &rows, mask);
         let sum = self.nodes.add(&a, &rows);
-        let h = self.layer_norm(&layer.attention_norm, &sum);
+        let h = self.layer_norm(&layer.attention_norm.norm, &sum);
         let f = self.at("feed_forward").feed_forward(&layer.feed_forward, &h);
         let sum = self.nodes.add(&f, &h);
-        self.layer_norm(&layer.output_norm, &sum)
+        self.layer_norm(&layer.output_norm.norm, &sum)
     }
 
     /// `x`: [B, T, H]; `rows`, result: [B, R, H]; scores and probabilities: [B, A, R, T].

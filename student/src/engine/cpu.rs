@@ -2,7 +2,7 @@
 
 use super::{DropoutKey, Engine, Snapshot};
 use crate::kernels::Pool;
-use crate::optim::{AdamW, AdamWStep};
+use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::{Architecture, Arena, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
 
 /// Runs an architecture on the processor.
@@ -12,7 +12,7 @@ pub struct CpuEngine<A: Architecture> {
     precision: Precision,
     params: Arena,
     grads: Arena,
-    optimizer: AdamW,
+    optimizer: LazyAdamW,
     saved: Option<A::Saved<f32>>,
 }
 
@@ -27,7 +27,7 @@ impl<A: Architecture> CpuEngine<A> {
     pub fn new(architecture: A, params: Arena, threads: usize, precision: Precision) -> Result<Self, Error> {
         let layout = architecture.layout();
         assert_eq!(params.data().len(), layout.num_parameters(), "the parameters are of another layout");
-        let (grads, optimizer) = (Arena::zeros(layout), AdamW::new(layout));
+        let (grads, optimizer) = (Arena::zeros(layout), LazyAdamW::new(layout, AdamW::new(layout)));
         let pool = Pool::new(threads)?;
         Ok(CpuEngine { pool, precision, architecture, params, grads, optimizer, saved: None })
     }
@@ -37,9 +37,21 @@ impl<A: Architecture> CpuEngine<A> {
         &self.architecture
     }
 
+    /// Returns the architecture with its parameters.
+    pub fn model(&mut self) -> (&A, &Arena) {
+        self.settle();
+        (&self.architecture, &self.params)
+    }
+
     /// Returns the gradient that has been summed since the last update.
     pub fn grads(&self) -> &Arena {
         &self.grads
+    }
+
+    /// Makes every update that has been put off.
+    fn settle(&mut self) -> &AdamW {
+        let (optimizer, params) = (&mut self.optimizer, &mut self.params);
+        self.pool.run(|| optimizer.settle(params))
     }
 }
 
@@ -48,15 +60,22 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         self.architecture.layout()
     }
 
-    fn evaluate(&self, batch: &PackedBatch) -> Outputs {
-        // What is judged is what will be written down: the parameters as they are.
-        let (architecture, params) = (&self.architecture, Params::new(&self.params, Precision::F32));
-        self.pool.run(|| architecture.forward(&params, batch, Mode::Evaluate).0)
+    fn evaluate(&mut self, batch: &PackedBatch) -> Outputs {
+        let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
+        self.pool.run(|| {
+            optimizer.refresh(params, batch.ids());
+            // What is judged is what will be written down: the parameters as they are.
+            architecture.forward(&Params::new(params, Precision::F32), batch, Mode::Evaluate).0
+        })
     }
 
     fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs {
-        let (architecture, params) = (&self.architecture, Params::new(&self.params, self.precision));
-        let (outputs, saved) = self.pool.run(|| architecture.forward(&params, batch, Mode::Train(key)));
+        let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
+        let precision = self.precision;
+        let (outputs, saved) = self.pool.run(|| {
+            optimizer.touch(params, batch.ids());
+            architecture.forward(&Params::new(params, precision), batch, Mode::Train(key))
+        });
         self.saved = Some(saved);
         outputs
     }
@@ -75,12 +94,12 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         self.pool.run(|| optimizer.update(layout, params, grads, step))
     }
 
-    fn params(&self) -> &Arena {
-        &self.params
+    fn params(&mut self) -> &Arena {
+        self.model().1
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let AdamW { first_moment, second_moment, updates } = self.optimizer.clone();
+    fn snapshot(&mut self) -> Snapshot {
+        let AdamW { first_moment, second_moment, updates } = self.settle().clone();
         Snapshot { params: self.params.clone(), first_moment, second_moment, updates }
     }
 
@@ -90,8 +109,81 @@ impl<A: Architecture> Engine for CpuEngine<A> {
             assert_eq!(arena.data().len(), self.params.data().len(), "the snapshot is of another layout");
         }
         self.params = params;
-        self.optimizer = AdamW { first_moment, second_moment, updates };
+        let state = AdamW { first_moment, second_moment, updates };
+        self.optimizer = LazyAdamW::new(self.architecture.layout(), state);
         self.grads.data_mut().fill(0.0);
         self.saved = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bert::{Bert, BertConfig};
+    use crate::gradcheck::noise2;
+    use crate::init::{random, uniform};
+
+    fn engine() -> CpuEngine<Bert> {
+        let config = BertConfig {
+            vocab_size: 60,
+            hidden_size: 12,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 16,
+            max_position_embeddings: 8,
+            ..BertConfig::default()
+        };
+        let bert = Bert::new(config).expect("the sizes make a model");
+        let params = random(bert.layout(), 0.3, 1);
+        CpuEngine::new(bert, params, 2, Precision::F32).expect("threads start")
+    }
+
+    /// Two sequences of four ids, most of them small, so that rows are read at very different times.
+    fn batch(number: u64) -> PackedBatch {
+        let ids: Vec<u32> = (0..8).map(|i| (60.0 * uniform(number, i).powi(4)) as u32).collect();
+        PackedBatch::pack(ids.chunks(4).map(|ids| (ids, &[0; 4][..])))
+    }
+
+    fn learn(engine: &mut CpuEngine<Bert>, pass: u64) -> Outputs {
+        let outputs = engine.forward(&batch(pass), DropoutKey { seed: 1, pass });
+        engine.backward(OutputGrads { logits: noise2([2, 2], pass) }).expect("forward came before");
+        outputs
+    }
+
+    /// Updates as the definition of the optimiser says: every parameter, now.
+    fn update_densely(engine: &mut CpuEngine<Bert>, step: &AdamWStep) -> f64 {
+        let Snapshot { mut params, first_moment, second_moment, updates } = engine.snapshot();
+        let (mut grads, mut optimizer) =
+            (engine.grads().clone(), AdamW { first_moment, second_moment, updates });
+        let norm = optimizer.update(engine.layout(), &mut params, &mut grads, step);
+        let AdamW { first_moment, second_moment, updates } = optimizer;
+        engine.restore(Snapshot { params, first_moment, second_moment, updates });
+        norm
+    }
+
+    #[test]
+    fn an_engine_that_puts_off_updates_says_and_learns_what_one_does_that_does_not() {
+        let (mut lazy, mut dense) = (engine(), engine());
+        for number in 0..400 {
+            for pass in [2 * number, 2 * number + 1] {
+                assert_eq!(learn(&mut lazy, pass), learn(&mut dense, pass));
+            }
+            let step = AdamWStep { learning_rate: 1e-2 * uniform(7, number), ..AdamWStep::default() };
+            assert_eq!(lazy.update(&step), update_densely(&mut dense, &step));
+            if number % 29 == 0 {
+                assert_eq!(lazy.evaluate(&batch(1000 + number)), dense.evaluate(&batch(1000 + number)));
+            }
+            match number % 83 {
+                40 => assert_eq!(lazy.params(), dense.params()),
+                60 => assert_eq!(lazy.snapshot(), dense.snapshot()),
+                80 => {
+                    let snapshot = lazy.snapshot();
+                    lazy = engine();
+                    lazy.restore(snapshot);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(lazy.snapshot(), dense.snapshot());
     }
 }

@@ -23,12 +23,15 @@ pub struct Snapshot {
 }
 
 /// A student that can be asked, corrected and updated, whatever it runs on.
+///
+/// Whatever reads parameters may change the engine: it may have put off a part of its updates, or hold its numbers on
+/// another device. What it says and returns never depends on that.
 pub trait Engine {
     /// Returns the table of all tensors.
     fn layout(&self) -> &Layout;
 
     /// Returns what the model says, without dropout.
-    fn evaluate(&self, batch: &PackedBatch) -> Outputs;
+    fn evaluate(&mut self, batch: &PackedBatch) -> Outputs;
 
     /// Returns what the model says while training, and keeps what `backward` needs.
     fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs;
@@ -44,10 +47,10 @@ pub trait Engine {
     fn update(&mut self, step: &AdamWStep) -> f64;
 
     /// Returns the parameters.
-    fn params(&self) -> &Arena;
+    fn params(&mut self) -> &Arena;
 
     /// Returns everything that training changes.
-    fn snapshot(&self) -> Snapshot;
+    fn snapshot(&mut self) -> Snapshot;
 
     /// Continues from a snapshot.
     ///

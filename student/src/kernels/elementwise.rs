@@ -1,85 +1,131 @@
-//! Passes over flat arrays: activations, sums of squares, the optimiser's update.
+//! Passes over flat arrays of activations: activation functions, dropout, sums.
 
-use super::vectorized;
+use super::fresh::fresh;
+use super::simd::{Unit, Work, on_best_unit};
+use super::{Mask, vectorized};
 use crate::Real;
+use ndarray::Array2;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Elements that one task handles. A constant: sums must not depend on the number of threads.
 const BLOCK: usize = 1 << 14;
 
-/// Replaces `x` by `GELU(x) = x Φ(x)` and fills `derivative` with `Φ(x) + x φ(x)`.
+/// Replaces `x` by `GELU(x) = x Φ(x)` and returns the derivative `Φ(x) + x φ(x)`, in the shape of `x`.
 ///
 /// Hendrycks and Gimpel 2016, in the exact form with the error function.
-pub(crate) fn gelu<F: Real>(x: &mut [F], derivative: &mut [F]) {
-    x.par_chunks_mut(BLOCK).zip(derivative.par_chunks_mut(BLOCK)).for_each(|(x, derivative)| {
-        vectorized(|| {
-            for (x, d) in x.iter_mut().zip(derivative) {
-                let (cdf, density) = x.normal();
-                *d = cdf + *x * density;
-                *x *= cdf;
-            }
-        });
-    });
+pub(crate) fn gelu<F: Real>(x: &mut Array2<F>) -> Array2<F> {
+    let shape = x.dim();
+    let write = |derivative: &mut [MaybeUninit<F>]| {
+        let blocks = elements(x).par_chunks_mut(BLOCK).zip(derivative.par_chunks_mut(BLOCK));
+        blocks.for_each(|(x, derivative)| on_best_unit(Gelu { x, derivative }));
+    };
+    // SAFETY: `x` and the derivative are equally long, and an element is written for each of `x`.
+    unsafe { fresh(shape, write) }
+}
+
+struct Gelu<'a, F> {
+    x: &'a mut [F],
+    derivative: &'a mut [MaybeUninit<F>],
+}
+
+impl<F: Real> Work for Gelu<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<U: Unit>(self, unit: U) {
+        for (x, d) in self.x.iter_mut().zip(self.derivative) {
+            let (cdf, density) = x.normal_with(|a, b, c| unit.mul_add(a, b, c));
+            d.write(unit.mul_add(*x, density, cdf));
+            *x *= cdf;
+        }
+    }
 }
 
 /// Multiplies `x` by `y`, element by element.
-pub(crate) fn multiply<F: Real>(x: &mut [F], y: &[F]) {
-    x.par_chunks_mut(BLOCK).zip(y.par_chunks(BLOCK)).for_each(|(x, y)| {
-        vectorized(|| x.iter_mut().zip(y).for_each(|(x, &y)| *x *= y));
+pub(crate) fn multiply<F: Real>(x: &mut Array2<F>, y: &Array2<F>) {
+    for_pairs(x, y, |x, y| *x *= y);
+}
+
+/// Adds `y` to `x`, element by element.
+pub(crate) fn add<F: Real>(x: &mut Array2<F>, y: &Array2<F>) {
+    for_pairs(x, y, |x, y| *x += y);
+}
+
+/// Replaces each element of `x` by 0 or by `x / (1 - rate)`.
+pub(crate) fn drop_out<F: Real>(x: &mut Array2<F>, mask: Mask) {
+    let blocks = elements(x).par_chunks_mut(BLOCK).enumerate();
+    blocks.for_each(|(block, x)| on_best_unit(DropOut { mask, x, first: block * BLOCK }));
+}
+
+struct DropOut<'a, F> {
+    mask: Mask,
+    x: &'a mut [F],
+    first: usize,
+}
+
+impl<F: Real> Work for DropOut<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<U: Unit>(self, _: U) {
+        self.mask.apply(self.x, self.first);
+    }
+}
+
+#[inline(always)]
+fn for_pairs<F: Real>(x: &mut Array2<F>, y: &Array2<F>, f: impl Fn(&mut F, F) + Sync) {
+    assert_eq!(x.dim(), y.dim(), "both matrices have one shape");
+    let y = y.as_slice().expect("layers make contiguous matrices");
+    elements(x).par_chunks_mut(BLOCK).zip(y.par_chunks(BLOCK)).for_each(|(x, y)| {
+        vectorized(|| x.iter_mut().zip(y).for_each(|(x, &y)| f(x, y)));
     });
 }
 
-/// Returns the sum of squares, summed in `f64` in a fixed order.
-pub(crate) fn squared_norm<F: Real>(x: &[F]) -> f64 {
-    let partial: Vec<f64> = x
-        .par_chunks(BLOCK)
-        .map(|x| {
-            let mut lanes = [0.0_f64; 16];
-            vectorized(|| {
-                for chunk in x.chunks(16) {
-                    for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                        *lane += x.f64() * x.f64();
-                    }
+fn elements<F: Real>(x: &mut Array2<F>) -> &mut [F] {
+    x.as_slice_mut().expect("layers make contiguous matrices")
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::noise2;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn gelu_agrees_with_its_definition(rows in 0..4_usize, columns in 1..300_usize, seed in 0..1000_u64) {
+            let x = noise2::<f32>([rows, columns], seed) * 6.0;
+            let mut y = x.clone();
+            let derivative = gelu(&mut y);
+            for ((&x, &y), &derivative) in x.iter().zip(&y).zip(&derivative) {
+                let (cdf, density) = f64::from(x).normal();
+                let exact = [f64::from(x) * cdf, cdf + f64::from(x) * density];
+                for (ours, exact) in [f64::from(y), f64::from(derivative)].into_iter().zip(exact) {
+                    // The error of the distribution, times x.
+                    prop_assert!((ours - exact).abs() < 4e-7 * f64::from(x).abs().max(1.0), "{x}: {ours}, {exact}");
                 }
-            });
-            lanes.iter().sum()
-        })
-        .collect();
-    partial.into_iter().sum()
-}
-
-/// The numbers of one AdamW step, already combined: see [`crate::optim::AdamW`].
-#[derive(Clone, Copy)]
-pub(crate) struct AdamWStep<F> {
-    pub gradient_scale: F,
-    pub beta1: F,
-    pub beta2: F,
-    pub step_size: F,
-    pub inverse_bias2: F,
-    pub epsilon: F,
-    pub keep: F,
-}
-
-/// Updates parameters and both moments in one pass, and clears the gradient.
-pub(crate) fn adamw<F: Real>(
-    params: &mut [F],
-    grads: &mut [F],
-    m: &mut [F],
-    v: &mut [F],
-    step: AdamWStep<F>,
-) {
-    let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks_mut(BLOCK));
-    blocks.zip(m.par_chunks_mut(BLOCK)).zip(v.par_chunks_mut(BLOCK)).for_each(|(((p, g), m), v)| {
-        vectorized(|| {
-            let one = F::one();
-            for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                let gradient = *g * step.gradient_scale;
-                *m = step.beta1 * *m + (one - step.beta1) * gradient;
-                *v = step.beta2 * *v + (one - step.beta2) * gradient * gradient;
-                let denominator = (*v * step.inverse_bias2).sqrt() + step.epsilon;
-                *p = *p * step.keep - step.step_size * *m / denominator;
-                *g = F::zero();
             }
-        });
-    });
+        }
+
+        #[test]
+        fn sums_and_products_of_matrices_agree_with_ndarray(rows in 0..60_usize, columns in 1..600_usize) {
+            let (x, y) = (noise2::<f32>([rows, columns], 1), noise2::<f32>([rows, columns], 2));
+            let (mut sum, mut product) = (x.clone(), x.clone());
+            add(&mut sum, &y);
+            multiply(&mut product, &y);
+            prop_assert_eq!(sum, &x + &y);
+            prop_assert_eq!(product, &x * &y);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_goes_through_gelu() {
+        let mut x = Array2::from_elem((1, 40), 0.5_f32);
+        x[[0, 33]] = f32::NAN;
+        x[[0, 7]] = f32::INFINITY;
+        let derivative = gelu(&mut x);
+        assert!(x[[0, 33]].is_nan() && derivative[[0, 33]].is_nan());
+        assert_eq!(x[[0, 7]], f32::INFINITY);
+        assert_eq!(x.iter().filter(|x| !x.is_finite()).count(), 2);
+    }
 }

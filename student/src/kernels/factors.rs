@@ -68,8 +68,7 @@ impl<F: Real> Input<F> {
         match &*self.0 {
             InputKind::Plain(_) => {
                 let mut y = self.affine(w, b);
-                let mut derivative = Array2::zeros(y.dim());
-                gelu(flat(&mut y), flat(&mut derivative));
+                let derivative = gelu(&mut y);
                 (
                     Input::from(InputKind::Plain(y.into_shared())),
                     Derivative(DerivativeKind::Plain(derivative)),
@@ -158,7 +157,7 @@ impl<F: Real> Gradient<F> {
             (GradientKind::Plain(d_y), DerivativeKind::Plain(derivative)) => {
                 let mut d = Array2::zeros(derivative.dim());
                 matmul_onto(d.view_mut(), d_y.view(), w, Onto::Nothing);
-                multiply(flat(&mut d), derivative.as_slice().expect("a new matrix is contiguous"));
+                multiply(&mut d, &derivative);
                 Gradient(GradientKind::Plain(d))
             }
             (GradientKind::Packed(d_y), DerivativeKind::Packed(derivative)) => {
@@ -182,8 +181,4 @@ fn f32_view<F: Real>(x: ArrayView2<'_, F>) -> ArrayView2<'_, f32> {
 
 fn contiguous<'a, F>(x: &'a ArrayView1<'_, F>) -> &'a [F] {
     x.as_slice().expect("a vector of an arena is contiguous")
-}
-
-fn flat<F>(x: &mut Array2<F>) -> &mut [F] {
-    x.as_slice_mut().expect("a new matrix is contiguous")
 }

@@ -13,7 +13,7 @@ const MIN_PARALLEL: usize = 1 << 18;
 /// Computes `c = alpha · a b`, or `c += alpha · a b` with `Onto::Sum`, on the calling thread.
 ///
 /// Shapes: `a`: [m, k], `b`: [k, n], `c`: [m, n]. Any strides: a transpose is a view.
-pub(crate) fn gemm<F: Real>(
+fn gemm<F: Real>(
     mut c: ArrayViewMut2<'_, F>,
     a: ArrayView2<'_, F>,
     b: ArrayView2<'_, F>,

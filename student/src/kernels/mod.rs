@@ -3,26 +3,37 @@
 //! Each element of a result has one owner, and blocks have constant sizes, so that the number of threads never
 //! changes a bit of the result.
 
+mod adamw;
+mod add_norm;
+pub(crate) mod attention;
 mod bf16;
 mod dropout;
 mod elementwise;
 mod factors;
+mod fresh;
 mod matmul;
+mod norm;
 pub(crate) mod peak;
 mod pool;
 mod precision;
 mod rows;
-mod sequences;
 mod simd;
+mod sums;
+mod table;
 
+pub(crate) use adamw::{AdamWStep, Moments, adamw, adamw_rows, replay_rows, squared_norm, squared_norm_rows};
+pub(crate) use add_norm::{
+    add_norm, add_norm_backward, embed_norm, embed_norm_backward, norm, norm_backward,
+};
 pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
-pub(crate) use elementwise::{AdamWStep, adamw, gelu, multiply, squared_norm};
+pub(crate) use elementwise::{add, drop_out, gelu, multiply};
 pub use factors::{Derivative, Gradient, Input};
-pub(crate) use matmul::{Onto, gemm, matmul_add, matmul_onto};
+pub(crate) use matmul::{Onto, matmul_add, matmul_onto};
+pub(crate) use norm::{Affine, NormGrads, Normalized};
 pub(crate) use pool::Pool;
 pub use precision::{Precision, bf16_unit};
-pub(crate) use rows::{for_row_pairs, for_rows, sum_rows};
-pub(crate) use sequences::for_pieces;
+pub(crate) use rows::sum_rows;
 pub use simd::cpu_features;
-pub(crate) use simd::{vectorized, vectorized_fn};
+pub(crate) use simd::vectorized;
+pub(crate) use table::for_chosen_rows;

@@ -4,108 +4,124 @@
 //! processor has is chosen at run time. Rust never contracts or reorders floating-point operations, so all three give
 //! the same bits.
 
+use crate::Real;
+
 /// Runs `work`, compiled for the widest vector unit that the processor has.
 ///
 /// `work` should be one closure around a plain loop over slices, without calls that cannot be inlined.
 #[inline]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: the processor has just been asked for every feature that the function is compiled with.
-            return unsafe { avx512(work) };
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { avx2(work) };
-        }
-    }
-    work()
+    on_best_unit(Plain(work))
 }
 
-/// Defines a function that is compiled for every vector unit, and runs the version for the widest that there is.
-///
-/// Unlike a closure given to [`vectorized`], which the compiler leaves outside when it is long, the body is always
-/// inlined into each version.
-macro_rules! vectorized_fn {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $output:ty)? $body:block) => {
-        $(#[$meta])*
-        #[inline]
-        $vis fn $name($($arg: $type),*) $(-> $output)? {
-            #[inline(always)]
-            fn work($($arg: $type),*) $(-> $output)? $body
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-            fn avx512($($arg: $type),*) $(-> $output)? {
-                work($($arg),*)
+/// Runs `work` on the widest vector unit that the processor has.
+#[inline]
+pub(crate) fn on_best_unit<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(unit) = Avx512::detect() {
+            return unit.run(work);
+        }
+        if let Some(unit) = Avx2::detect() {
+            return unit.run(work);
+        }
+    }
+    Baseline.run(work)
+}
+
+/// A computation that is compiled once for each vector unit.
+pub(crate) trait Work {
+    /// What the computation returns.
+    type Output;
+
+    /// Computes. Implementations are `#[inline(always)]`: only what is inlined is compiled for the unit.
+    fn on<U: Unit>(self, unit: U) -> Self::Output;
+}
+
+/// A vector unit. Whoever holds one may use it: it was found in this processor.
+pub(crate) trait Unit: Copy {
+    /// Returns `a b + c`, rounded once where that is one instruction, and twice elsewhere.
+    fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F;
+
+    /// Runs `work` as a function compiled for this unit.
+    fn run<W: Work>(self, work: W) -> W::Output;
+}
+
+/// What every processor of this architecture has.
+#[derive(Clone, Copy)]
+pub(crate) struct Baseline;
+
+impl Unit for Baseline {
+    #[inline(always)]
+    fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
+        // Without the instruction, `mul_add` would be a call into the C library.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+    }
+
+    #[inline]
+    fn run<W: Work>(self, work: W) -> W::Output {
+        work.on(self)
+    }
+}
+
+macro_rules! x86_unit {
+    ($unit:ident, $function:ident, $features:literal, [$($feature:tt),*]) => {
+        #[doc = concat!("A processor with ", $features, ".")]
+        #[cfg(target_arch = "x86_64")]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $unit(());
+
+        #[cfg(target_arch = "x86_64")]
+        impl $unit {
+            /// Returns the unit if this processor has it.
+            #[inline]
+            pub(crate) fn detect() -> Option<Self> {
+                let has = $(std::arch::is_x86_feature_detected!($feature))&&*;
+                has.then_some($unit(()))
             }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
-            fn avx2($($arg: $type),*) $(-> $output)? {
-                work($($arg),*)
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        impl Unit for $unit {
+                    #[inline(always)]
+            fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
+                a.mul_add(b, c)
             }
-            match $crate::kernels::simd::Level::present() {
-                // SAFETY: a level is only present where the processor has every feature of it.
-                #[cfg(target_arch = "x86_64")]
-                $crate::kernels::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                $crate::kernels::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
-                $crate::kernels::simd::Level::Baseline => work($($arg),*),
+
+            #[inline]
+            fn run<W: Work>(self, work: W) -> W::Output {
+                // SAFETY: a unit is made only by `detect`, which has asked the processor for every feature that the
+                // function is compiled with.
+                unsafe { $function(self, work) }
             }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        fn $function<W: Work>(unit: $unit, work: W) -> W::Output {
+            work.on(unit)
         }
     };
 }
-pub(crate) use vectorized_fn;
 
-/// The vector units that loops are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// 512 bits.
-    #[cfg(target_arch = "x86_64")]
+x86_unit!(
     Avx512,
-    /// 256 bits.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// What every processor of the architecture has.
-    Baseline,
-}
+    avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,fma",
+    ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"]
+);
+x86_unit!(Avx2, avx2, "avx2,fma", ["avx2", "fma"]);
 
-impl Level {
-    /// Returns the widest that the processor has.
-    #[inline]
-    pub fn present() -> Level {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl")
-            {
-                return Level::Avx512;
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                return Level::Avx2;
-            }
-        }
-        Level::Baseline
+/// Work that does not ask which unit it runs on.
+struct Plain<C>(C);
+
+impl<R, C: FnOnce() -> R> Work for Plain<C> {
+    type Output = R;
+
+    #[inline(always)]
+    fn on<U: Unit>(self, _: U) -> R {
+        (self.0)()
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn avx512<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2<R>(work: impl FnOnce() -> R) -> R {
-    work()
 }
 
 /// Returns which of the vector units that matter here the processor has.

@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al. 2014), with masks that are drawn again instead of stored.
 
 use crate::architecture::Mode;
-use crate::kernels::{Mask, for_rows, vectorized};
+use crate::kernels::{self, Mask};
 use crate::{Error, Real};
 use ndarray::Array2;
 
@@ -21,7 +21,7 @@ pub struct DropoutSaved {
 }
 
 impl Dropout {
-    /// Makes the next dropout layer of a model. `rate`: in [0, 1).
+    /// Makes the next dropout layer of a model. `rate`: in [0, 1), rounded to a multiple of 2⁻¹⁶.
     pub fn new(rate: f64, sites: &mut Sites) -> Self {
         let site = sites.0;
         sites.0 += 1;
@@ -60,8 +60,7 @@ impl DropoutSaved {
 
     fn apply<F: Real>(&self, mut x: Array2<F>) -> Array2<F> {
         if let Some(mask) = self.mask {
-            let width = x.ncols();
-            for_rows(&mut x, |n, row| vectorized(|| mask.apply(row, n * width)));
+            kernels::drop_out(&mut x, mask);
         }
         x
     }

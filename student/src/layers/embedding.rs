@@ -1,8 +1,8 @@
 //! The input of BERT: word, position and segment embeddings, summed and normalised.
 
-use super::{Dropout, DropoutSaved, LayerNorm, LayerNormSaved, Sites};
+use super::{Dropout, LayerNorm, Sites};
 use crate::architecture::Mode;
-use crate::kernels::for_rows;
+use crate::kernels::{self, Mask, Normalized};
 use crate::{Arena, PackedBatch, Real, Scope, Slot};
 use ndarray::Array2;
 
@@ -35,11 +35,11 @@ pub struct Embeddings {
     dropout: Dropout,
 }
 
-/// What the backward pass of [`Embeddings`] needs: which rows were read.
+/// What the backward pass of [`Embeddings`] needs: which rows were read, and what their sums were.
 pub struct EmbeddingsSaved<F> {
     rows: Vec<[usize; 3]>,
-    norm: LayerNormSaved<F>,
-    dropout: DropoutSaved,
+    normalized: Normalized<F>,
+    mask: Option<Mask>,
 }
 
 impl Embeddings {
@@ -47,7 +47,7 @@ impl Embeddings {
     pub fn declare(mut scope: Scope<'_>, sizes: &EmbeddingSizes, sites: &mut Sites) -> Self {
         let hidden = sizes.hidden_size;
         Embeddings {
-            word: scope.at("word_embeddings").matrix("weight", sizes.vocab_size, hidden),
+            word: scope.at("word_embeddings").table("weight", sizes.vocab_size, hidden),
             position: scope.at("position_embeddings").matrix("weight", sizes.max_positions, hidden),
             token_type: scope.at("token_type_embeddings").matrix("weight", sizes.type_vocab_size, hidden),
             norm: LayerNorm::declare(scope.at("LayerNorm"), hidden, sizes.layer_norm_eps),
@@ -63,16 +63,10 @@ impl Embeddings {
         mode: Mode,
     ) -> (Array2<F>, EmbeddingsSaved<F>) {
         let rows = rows(batch);
-        let [word, position, token_type] = self.tables().map(|table| params.matrix(table));
-        let mut sum = Array2::zeros((batch.num_tokens(), word.ncols()));
-        for_rows(&mut sum, |n, sum| {
-            let [w, p, t] = rows[n];
-            let terms = word.row(w).into_iter().zip(position.row(p)).zip(token_type.row(t));
-            sum.iter_mut().zip(terms).for_each(|(sum, ((&w, &p), &t))| *sum = w + p + t);
-        });
-        let (x, norm) = self.norm.forward(params, sum);
-        let (y, dropout) = self.dropout.forward(x, mode);
-        (y, EmbeddingsSaved { rows, norm, dropout })
+        let tables = self.tables().map(|table| params.matrix(table));
+        let mask = self.dropout.mask(mode);
+        let (y, normalized) = kernels::embed_norm(tables, &rows, mask, self.norm.affine(params));
+        (y, EmbeddingsSaved { rows, normalized, mask })
     }
 
     /// Adds each token's gradient to the three rows that it read.  `d_y`: [N, H].
@@ -83,7 +77,10 @@ impl Embeddings {
         d_y: Array2<F>,
         grads: &mut Arena<F>,
     ) {
-        let d_sum = self.norm.backward(params, saved.norm, saved.dropout.backward(d_y), grads);
+        let gamma = self.norm.affine(params).gamma;
+        let d = kernels::embed_norm_backward(saved.normalized, gamma, d_y, saved.mask);
+        self.norm.add_gradients(&d, grads);
+        let d_sum = d.x;
         for (column, table) in self.tables().into_iter().enumerate() {
             let mut d_table = grads.matrix_mut(table);
             for (d_token, rows) in d_sum.rows().into_iter().zip(&saved.rows) {

@@ -1,13 +1,13 @@
 //! One encoder layer: self-attention and feed-forward, each with dropout, residual and normalisation after it.
 
 use super::{
-    Dropout, DropoutSaved, FeedForward, FeedForwardSaved, LayerNorm, LayerNormSaved, SelfAttention,
+    AddNorm, AddNormSaved, Dropout, FeedForward, FeedForwardSaved, LayerNorm, SelfAttention,
     SelfAttentionSaved, Sites,
 };
 use crate::architecture::Mode;
 use crate::batch::Readout;
 use crate::kernels::{Gradient, Input};
-use crate::{Arena, Params, Real, Scope};
+use crate::{Arena, Params, Real, Scope, kernels};
 use ndarray::Array2;
 
 /// The sizes and rates of an encoder layer.
@@ -31,14 +31,12 @@ pub struct EncoderSizes {
 pub struct EncoderLayer {
     /// The attention block.
     pub attention: SelfAttention,
-    /// The normalisation after attention.
-    pub attention_norm: LayerNorm,
+    /// What closes the attention block.
+    pub attention_norm: AddNorm,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
-    /// The normalisation after the feed-forward block.
-    pub output_norm: LayerNorm,
-    attention_dropout: Dropout,
-    output_dropout: Dropout,
+    /// What closes the feed-forward block.
+    pub output_norm: AddNorm,
 }
 
 /// What the backward pass of an [`EncoderLayer`] needs.
@@ -46,28 +44,26 @@ pub struct EncoderLayerSaved<F> {
     offsets: Vec<usize>,
     readout: Readout,
     attention: SelfAttentionSaved<F>,
-    attention_dropout: DropoutSaved,
-    attention_norm: LayerNormSaved<F>,
+    attention_norm: AddNormSaved<F>,
     feed_forward: FeedForwardSaved<F>,
-    output_dropout: DropoutSaved,
-    output_norm: LayerNormSaved<F>,
+    output_norm: AddNormSaved<F>,
 }
 
 impl EncoderLayer {
     /// Declares the layer with BERT's names.
     pub fn declare(mut scope: Scope<'_>, sizes: EncoderSizes, sites: &mut Sites) -> Self {
         let EncoderSizes { hidden, heads, intermediate, layer_norm_eps, dropout, attention_dropout } = sizes;
+        let attention =
+            SelfAttention::declare(scope.at("attention"), hidden, heads, attention_dropout, sites);
+        let attention_norm =
+            LayerNorm::declare(scope.at("attention.output.LayerNorm"), hidden, layer_norm_eps);
+        let feed_forward = FeedForward::declare(scope.at_self(), hidden, intermediate);
+        let output_norm = LayerNorm::declare(scope.at("output.LayerNorm"), hidden, layer_norm_eps);
         EncoderLayer {
-            attention: SelfAttention::declare(scope.at("attention"), hidden, heads, attention_dropout, sites),
-            attention_norm: LayerNorm::declare(
-                scope.at("attention.output.LayerNorm"),
-                hidden,
-                layer_norm_eps,
-            ),
-            feed_forward: FeedForward::declare(scope.at_self(), hidden, intermediate),
-            output_norm: LayerNorm::declare(scope.at("output.LayerNorm"), hidden, layer_norm_eps),
-            attention_dropout: Dropout::new(dropout, sites),
-            output_dropout: Dropout::new(dropout, sites),
+            attention,
+            attention_norm: AddNorm::new(attention_norm, Dropout::new(dropout, sites)),
+            feed_forward,
+            output_norm: AddNorm::new(output_norm, Dropout::new(dropout, sites)),
         }
     }
 
@@ -85,23 +81,13 @@ impl EncoderLayer {
         let x = x.into_shared();
         let rows = readout.gather(&x, offsets);
         let (a, attention) = self.attention.forward(params, &x, &rows, offsets, readout, mode);
-        let (a, attention_dropout) = self.attention_dropout.forward(a, mode);
-        let (h, attention_norm) = self.attention_norm.forward(params, a + &rows);
+        let (h, attention_norm) = self.attention_norm.forward(params, a, rows.view(), mode);
         let h = h.into_shared();
         let (f, feed_forward) = self.feed_forward.forward(params, Input::new(h.clone(), params.precision()));
-        let (f, output_dropout) = self.output_dropout.forward(f, mode);
-        let (y, output_norm) = self.output_norm.forward(params, f + &h);
+        let (y, output_norm) = self.output_norm.forward(params, f, h.view(), mode);
         let offsets = offsets.to_vec();
-        let saved = EncoderLayerSaved {
-            offsets,
-            readout,
-            attention,
-            attention_dropout,
-            attention_norm,
-            feed_forward,
-            output_dropout,
-            output_norm,
-        };
+        let saved =
+            EncoderLayerSaved { offsets, readout, attention, attention_norm, feed_forward, output_norm };
         (y, saved)
     }
 
@@ -113,13 +99,15 @@ impl EncoderLayer {
         d_y: Array2<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
-        let d_sum = self.output_norm.backward(params, saved.output_norm, d_y, grads);
-        let d_f = Gradient::new(saved.output_dropout.backward(d_sum.clone()), params.precision());
-        let d_h = self.feed_forward.backward(params, saved.feed_forward, d_f, grads) + &d_sum;
-        let d_sum = self.attention_norm.backward(params, saved.attention_norm, d_h, grads);
-        let d_a = Gradient::new(saved.attention_dropout.backward(d_sum.clone()), params.precision());
-        let (mut d_x, d_rows) = self.attention.backward(params, saved.attention, d_a, grads);
-        saved.readout.scatter_add(&(d_rows + &d_sum), &saved.offsets, &mut d_x);
+        let precision = params.precision();
+        let (d_f, mut d_h) = self.output_norm.backward(params, saved.output_norm, d_y, grads);
+        let d_f = Gradient::new(d_f, precision);
+        kernels::add(&mut d_h, &self.feed_forward.backward(params, saved.feed_forward, d_f, grads));
+        let (d_a, mut d_rows) = self.attention_norm.backward(params, saved.attention_norm, d_h, grads);
+        let d_a = Gradient::new(d_a, precision);
+        let (mut d_x, d_attention) = self.attention.backward(params, saved.attention, d_a, grads);
+        kernels::add(&mut d_rows, &d_attention);
+        saved.readout.scatter_add(&d_rows, &saved.offsets, &mut d_x);
         d_x
     }
 }

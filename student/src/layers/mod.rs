@@ -4,6 +4,7 @@
 //! what backward needs; `backward` consumes that, adds to the gradients of its parameters and returns the gradient of
 //! its input.
 
+mod add_norm;
 mod attention;
 mod dropout;
 mod embedding;
@@ -15,6 +16,7 @@ mod linear;
 mod self_attention;
 
 pub use crate::kernels::{Derivative, Gradient, Input};
+pub use add_norm::{AddNorm, AddNormSaved};
 pub use attention::{Attention, AttentionSaved};
 pub use dropout::{Dropout, DropoutSaved, Sites};
 pub use embedding::{EmbeddingSizes, Embeddings, EmbeddingsSaved};

@@ -98,6 +98,23 @@ fn layer_norm_gradients_match_finite_differences() {
 }
 
 #[test]
+fn add_norm_gradients_match_finite_differences() {
+    let mut layout = Layout::default();
+    let norm = LayerNorm::declare(layout.scope("norm"), 37, 1e-5);
+    let layer = AddNorm::new(norm, Dropout::new(0.3, &mut Sites::default()));
+    // The rows of x, then those of the residual.
+    check(&layout, &noise2([8, 37], 1), &|params, both, grads, d_y| {
+        let (x, residual) = both.view().split_at(ndarray::Axis(0), 4);
+        let (y, saved) = layer.forward(params, x.to_owned(), residual, TRAIN);
+        let (d_x, d_residual) = layer.backward(params, saved, d_y(&y), grads);
+        let d = ndarray::concatenate(ndarray::Axis(0), &[d_x.view(), d_residual.view()]);
+        (y, d.expect("widths agree"))
+    })
+    .into_iter()
+    .for_each(|check| check.assert_below(BOUND));
+}
+
+#[test]
 fn dropout_gradients_match_finite_differences() {
     let layout = Layout::default();
     let dropout = Dropout::new(0.4, &mut Sites::default());

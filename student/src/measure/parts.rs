@@ -6,8 +6,8 @@ use crate::batch::Readout;
 use crate::bert::BertConfig;
 use crate::gradcheck::noise2;
 use crate::layers::{
-    Attention, Dropout, EmbeddingSizes, Embeddings, FeedForward, Gradient, Input, LayerNorm, Linear, Shared,
-    Sites,
+    AddNorm, Attention, Dropout, EmbeddingSizes, Embeddings, FeedForward, Gradient, Input, LayerNorm, Linear,
+    Shared, Sites,
 };
 use crate::{Arena, Layout, PackedBatch, Params, Precision, init};
 use ndarray::Array2;
@@ -52,9 +52,9 @@ pub fn step_flops(config: &BertConfig, batch: &PackedBatch) -> f64 {
     (config.num_hidden_layers - 1) as f64 * layer(Readout::Every) + layer(Readout::First) + head
 }
 
-/// Returns `num_sequences` sequences of `length` random tokens.
-pub fn random_batch(vocab_size: usize, num_sequences: usize, length: usize) -> PackedBatch {
-    let id = |token: usize| (init::uniform(11, token as u64) * vocab_size as f64) as u32;
+/// Returns `num_sequences` sequences of `length` random tokens; another seed gives other ones.
+pub fn random_batch(vocab_size: usize, num_sequences: usize, length: usize, seed: u64) -> PackedBatch {
+    let id = |token: usize| (init::uniform(seed, token as u64) * vocab_size as f64) as u32;
     let ids: Vec<u32> = (0..num_sequences * length).map(id).collect();
     let type_ids = vec![0; length];
     PackedBatch::pack(ids.chunks(length.max(1)).map(|ids| (ids, type_ids.as_slice())))
@@ -197,7 +197,7 @@ impl Work for AttentionAlone {
 
 /// Both normalisations of a layer, each with the dropout and the residual before it.
 struct Normalisations {
-    layers: [(Dropout, LayerNorm); 2],
+    layers: [AddNorm; 2],
     params: Arena,
     grads: Arena,
     x: Array2<f32>,
@@ -209,7 +209,7 @@ impl Normalisations {
         let (mut layout, mut sites) = (Layout::default(), Sites::default());
         let layers = ["attention", "output"].map(|name| {
             let norm = LayerNorm::declare(layout.scope(name), config.hidden_size, config.layer_norm_eps);
-            (Dropout::new(config.hidden_dropout_prob, &mut sites), norm)
+            AddNorm::new(norm, Dropout::new(config.hidden_dropout_prob, &mut sites))
         });
         Normalisations {
             layers,
@@ -231,13 +231,11 @@ impl Work for Normalisations {
     }
 
     fn run(&mut self) {
-        for (dropout, norm) in &self.layers {
+        for layer in &self.layers {
             let mut next = || self.prepared.pop().expect("work is prepared before it runs");
-            let (x, d) = (next(), next());
-            let (x, dropped) = dropout.forward(x, MODE);
-            let (_, normalised) = norm.forward(&self.params, x + &self.x);
-            let d = norm.backward(&self.params, normalised, d, &mut self.grads);
-            dropped.backward(d);
+            let (x, d_y) = (next(), next());
+            let (_, saved) = layer.forward(&self.params, x, self.x.view(), MODE);
+            layer.backward(&self.params, saved, d_y, &mut self.grads);
         }
     }
 }

@@ -1,19 +1,21 @@
 //! `distill bench label`: texts in a second by the path that `label` takes, and what of it the teacher does not take.
 
 use super::Settings;
-use super::clock::{Cost, timed};
+use super::clock::{Cost, median, timed};
 use super::sentences::sentences;
 use super::table::Row;
 use crate::asking::ask;
 use crate::commands::Opener;
 use crate::console::{Console, Talk};
-use crate::corpus::{Corpus, Subject};
+use crate::corpus::Subject;
+use crate::labels::Keys;
 use crate::recipe::Recipe;
-use crate::soft_labels::ask_teacher;
-use crate::tokens::Tokenizer;
+use crate::soft_labels::{Kept, ask_teacher};
+use crate::table::{self, Source, Table};
+use crate::tokens::Encodings;
 use anyhow::{Context, Result};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use teacher::Teacher;
 
 const WHAT: &str = "label";
@@ -24,7 +26,17 @@ const NUM_SENTENCES: usize = 2048;
 /// The texts that the teacher is asked about at once, as in labelling.
 const WINDOW: usize = 4096;
 
-/// Labels texts into a temporary folder, then does each part of that alone.
+/// How often a small file is labelled; a larger one takes long enough to be measured once.
+const ROUNDS: usize = 3;
+
+/// The cost of each part of labelling a file.
+struct Parts {
+    tokens: Cost,
+    labels: Cost,
+    sessions: Cost,
+}
+
+/// Labels texts into a temporary folder, in turns with asking the teacher about the same tokens and no more.
 ///
 /// # Errors
 /// When the model cannot be opened, the data not be read, or the teacher fails.
@@ -33,61 +45,75 @@ pub fn rows(settings: &Settings, model: &Path, data: Option<&Path>, opener: &Ope
     let subject = Subject::of_model(&Recipe::default().data, teacher.config(), teacher.num_classes())?;
     let tokenizer = opener.tokenizer(&teacher, model, subject.max_length)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let corpus = match data {
-        Some(data) => subject.read(data)?,
-        None => {
-            let file = folder.path().join("sentences.tsv");
-            let lines = sentences(&tokenizer, NUM_SENTENCES).join("\n");
-            std::fs::write(&file, format!("sentence\n{lines}\n"))
-                .with_context(|| format!("cannot write `{}`", file.display()))?;
-            subject.read(&file)?
-        }
+    let data = match data {
+        Some(data) => data.to_owned(),
+        None => made_up(&sentences(&tokenizer, NUM_SENTENCES), folder.path())?,
     };
-    let threads = settings.threads.count();
-    let (encodings, tokenize) = timed(|| corpus.encode(&tokenizer, threads));
-    let encodings = encodings?;
-    let chosen = distinct(&corpus);
+    let source = subject.source(&data, &tokenizer, settings.threads.count());
+    // A moving bar would be measured, too; and the file's fingerprint is made once for a model, not for a text.
+    let talk = if opener.console.talk == Talk::None { Talk::None } else { Talk::Lines };
+    let console = Console { talk, ..*opener.console };
+    teacher.fingerprint()?;
+    let table = table::open(&source, folder.path(), &console)?;
+    let texts = distinct(&table);
     // Sessions are opened before the clock starts.
-    ask(&mut teacher, &encodings, chosen.iter().copied().take(WINDOW), &|_| {})?;
-    let (done, sessions) = timed(|| {
-        chosen
-            .chunks(WINDOW)
-            .try_for_each(|window| ask(&mut teacher, &encodings, window.iter().copied(), &|_| {}).map(|_| ()))
-    });
-    done?;
-    let whole = label(&mut teacher, &tokenizer, &subject, &corpus, folder.path(), opener.console)?;
-    let tokens = chosen.iter().map(|&i| encodings.get(i).0.len()).sum();
-    Ok(vec![
-        Row::new(WHAT, "whole", whole).with_texts(tokens, chosen.len()).with_whole(whole),
-        Row::new(WHAT, "part: sessions", sessions).with_texts(tokens, chosen.len()).with_whole(whole),
-        Row::new(WHAT, "part: tokenizer", tokenize)
-            .with_texts(encodings.lengths().iter().sum(), corpus.len())
-            .with_whole(whole),
-        Row::new(WHAT, "part: outside of sessions", whole.minus(sessions)).with_whole(whole),
-    ])
+    ask(&mut teacher, &texts, 0..texts.len().min(WINDOW), &|_| {})?;
+    let mut rounds = Vec::new();
+    for round in 0..if texts.len() <= WINDOW { ROUNDS } else { 1 } {
+        let labels = folder.path().join(format!("labels-{round}.safetensors"));
+        rounds.push(label(&mut teacher, &source, &subject, &texts, &labels, &console)?);
+    }
+    Ok(report(&rounds, &texts))
 }
 
-/// Labels by the path that `distill label` takes.
+/// Labels the file at `source`, and asks the teacher once more about the same texts.
 fn label(
     teacher: &mut Teacher,
-    tokenizer: &Tokenizer,
+    source: &Source<'_>,
     subject: &Subject,
-    corpus: &Corpus,
-    folder: &Path,
+    texts: &Encodings,
+    labels: &Path,
     console: &Console,
-) -> Result<Cost> {
-    let store = folder.join("labels.safetensors");
-    // A moving bar would be measured, too.
-    let talk = if console.talk == Talk::None { Talk::None } else { Talk::Lines };
-    let console = Console { talk, ..*console };
-    // The teacher's fingerprint is made once for a file, not for a text.
-    teacher.fingerprint()?;
-    let (done, cost) = timed(|| ask_teacher(teacher, tokenizer, subject, &[corpus], &store, None, &console));
-    done.map(|_| cost)
+) -> Result<Parts> {
+    let (table, tokens) = timed(|| table::open(source, &table::folder_of(labels), console));
+    let tables = [Arc::new(table?)];
+    let kept = Kept::new(labels, None, teacher, source.tokenizer, subject)?;
+    let (done, labels) = timed(|| ask_teacher(teacher, &kept, &tables, &|| Ok(tables.to_vec()), console));
+    done?;
+    let windows = (0..texts.len()).step_by(WINDOW).map(|first| first..(first + WINDOW).min(texts.len()));
+    let (done, sessions) =
+        timed(|| windows.into_iter().try_for_each(|window| ask(teacher, texts, window, &|_| {}).map(|_| ())));
+    done?;
+    Ok(Parts { tokens, labels, sessions })
+}
+
+fn report(rounds: &[Parts], texts: &Encodings) -> Vec<Row> {
+    let of = |part: fn(&Parts) -> Cost| median(&rounds.iter().map(part).collect::<Vec<_>>());
+    let (tokens, labels, sessions) =
+        (of(|parts| parts.tokens), of(|parts| parts.labels), of(|parts| parts.sessions));
+    let whole = tokens.plus(labels);
+    let num_tokens = texts.lengths().iter().sum();
+    let row = |name: &str, cost: Cost| Row::new(WHAT, name, cost).with_whole(whole);
+    vec![
+        row("whole", whole).with_texts(num_tokens, texts.len()),
+        row("part: tokens", tokens).with_texts(num_tokens, texts.len()),
+        row("part: sessions", sessions).with_texts(num_tokens, texts.len()),
+        row("part: rest", labels.minus(sessions)),
+    ]
+}
+
+/// Writes sentences as a data file.
+fn made_up(sentences: &[String], folder: &Path) -> Result<PathBuf> {
+    let file = folder.join("sentences.tsv");
+    std::fs::write(&file, format!("sentence\n{}\n", sentences.join("\n")))
+        .with_context(|| format!("cannot write `{}`", file.display()))?;
+    Ok(file)
 }
 
 /// Returns the first of all equal texts: each is asked about once.
-fn distinct(corpus: &Corpus) -> Vec<usize> {
-    let mut seen = BTreeSet::new();
-    (0..corpus.len()).filter(|&i| seen.insert(corpus.keys[i])).collect()
+fn distinct(table: &Table) -> Encodings {
+    let mut texts = Encodings::default();
+    let keys = Keys::new(vec![table.keys()]);
+    keys.distinct().for_each(|(row, _)| table.encode_into(row, &mut texts));
+    texts
 }

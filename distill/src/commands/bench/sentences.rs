@@ -1,8 +1,7 @@
 //! Sentences that say nothing, in the words of a tokenizer and in the lengths of film reviews.
 
+use crate::batches::Permutation;
 use crate::tokens::Tokenizer;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 /// The mean number of words in a training phrase of SST-2, and the most.
@@ -16,21 +15,21 @@ const WORDS: [&str; 12] =
 /// Returns `count` different sentences, the same for the same tokenizer.
 pub fn sentences(tokenizer: &Tokenizer, count: usize) -> Vec<String> {
     let words = words(tokenizer);
-    let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut word = |_| words[random.random_range(0..words.len())].clone();
-    let lengths = (0..count).map(|i| {
-        // Lengths fall off as in an exponential distribution, evenly over the sentences.
-        let quantile = ((i * 619) % count) as f64 / count as f64;
-        ((-MEAN_WORDS * (1.0 - quantile).ln()).round() as usize).clamp(1, MAX_WORDS)
-    });
-    // A number in front keeps short sentences apart.
-    lengths
-        .enumerate()
-        .map(|(i, length)| {
-            let words = (1..length).map(&mut word).collect::<Vec<_>>().join(" ");
-            format!("{i} {words}").trim_end().to_owned()
-        })
-        .collect()
+    let (shuffled, places) = (Permutation::new(words.len(), &[1]), Permutation::new(count, &[2]));
+    let mut drawn = 0;
+    let mut sentence = |i: usize| {
+        // As in an exponential distribution; the number in front keeps short sentences apart.
+        let share = places.get(i) as f64 / count as f64;
+        let length = ((-MEAN_WORDS * (1.0 - share).ln()).round() as usize).clamp(1, MAX_WORDS);
+        let mut sentence = i.to_string();
+        for _ in 1..length {
+            sentence += " ";
+            sentence += &words[shuffled.get(drawn % words.len())];
+            drawn += 1;
+        }
+        sentence
+    };
+    (0..count).map(&mut sentence).collect()
 }
 
 /// Returns the whole words in small letters that a tokenizer knows.

@@ -5,7 +5,7 @@
 
 use super::tiles::{Block, Order, SIDE};
 use super::unit::Unit;
-use crate::kernels::vectorized_fn;
+use crate::kernels::vectorized;
 use ndarray::ArrayView2;
 use std::mem::MaybeUninit;
 
@@ -76,49 +76,61 @@ pub(super) fn narrow(x: f32) -> u16 {
     (if x.is_nan() { (bits | QUIET) >> 16 } else { rounded }) as u16
 }
 
-vectorized_fn! {
-    /// Left: 32 rows of 32.
-    fn round_rows(square: &Square, block: &mut Block) {
-        block.0.iter_mut().zip(&square.0).for_each(|(to, &from)| *to = narrow(from));
-    }
+/// Left: 32 rows of 32.
+fn round_rows(square: &Square, block: &mut Block) {
+    vectorized(
+        #[inline(always)]
+        || {
+            block.0.iter_mut().zip(&square.0).for_each(|(to, &from)| *to = narrow(from));
+        },
+    )
 }
 
-vectorized_fn! {
-    /// Right: two tiles of 16 columns, each 16 rows of 16 pairs.
-    fn round_pairs(square: &Square, block: &mut Block) {
-        for (tile, to) in block.0.chunks_exact_mut(512).enumerate() {
-            for (rows, to) in square.0.chunks_exact(2 * SIDE).zip(to.chunks_exact_mut(32)) {
-                for (column, to) in to.chunks_exact_mut(2).enumerate() {
-                    to[0] = narrow(rows[tile * 16 + column]);
-                    to[1] = narrow(rows[SIDE + tile * 16 + column]);
+/// Right: two tiles of 16 columns, each 16 rows of 16 pairs.
+fn round_pairs(square: &Square, block: &mut Block) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (tile, to) in block.0.chunks_exact_mut(512).enumerate() {
+                for (rows, to) in square.0.chunks_exact(2 * SIDE).zip(to.chunks_exact_mut(32)) {
+                    for (column, to) in to.chunks_exact_mut(2).enumerate() {
+                        to[0] = narrow(rows[tile * 16 + column]);
+                        to[1] = narrow(rows[SIDE + tile * 16 + column]);
+                    }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
-vectorized_fn! {
-    /// Left, transposed: 32 columns of 32.
-    fn round_columns(square: &Square, block: &mut Block) {
-        for (column, to) in block.0.chunks_exact_mut(SIDE).enumerate() {
-            to.iter_mut().enumerate().for_each(|(row, to)| *to = narrow(square.0[row * SIDE + column]));
-        }
-    }
+/// Left, transposed: 32 columns of 32.
+fn round_columns(square: &Square, block: &mut Block) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (column, to) in block.0.chunks_exact_mut(SIDE).enumerate() {
+                to.iter_mut().enumerate().for_each(|(row, to)| *to = narrow(square.0[row * SIDE + column]));
+            }
+        },
+    )
 }
 
-vectorized_fn! {
-    /// Right, transposed: two tiles of 16 rows, each 16 pairs of columns for each of them.
-    fn round_column_pairs(square: &Square, block: &mut Block) {
-        for (tile, to) in block.0.chunks_exact_mut(512).enumerate() {
-            for (pair, to) in to.chunks_exact_mut(32).enumerate() {
-                for (row, to) in to.chunks_exact_mut(2).enumerate() {
-                    let from = (tile * 16 + row) * SIDE + 2 * pair;
-                    to[0] = narrow(square.0[from]);
-                    to[1] = narrow(square.0[from + 1]);
+/// Right, transposed: two tiles of 16 rows, each 16 pairs of columns for each of them.
+fn round_column_pairs(square: &Square, block: &mut Block) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (tile, to) in block.0.chunks_exact_mut(512).enumerate() {
+                for (pair, to) in to.chunks_exact_mut(32).enumerate() {
+                    for (row, to) in to.chunks_exact_mut(2).enumerate() {
+                        let from = (tile * 16 + row) * SIDE + 2 * pair;
+                        to[0] = narrow(square.0[from]);
+                        to[1] = narrow(square.0[from + 1]);
+                    }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,7 @@
 use super::convert::Square;
 use super::tiles::{Order, SIDE, Tiles, Writer, for_squares};
 use super::unit::Unit;
-use crate::kernels::vectorized_fn;
+use crate::kernels::vectorized;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use std::marker::PhantomData;
 
@@ -163,12 +163,15 @@ impl GradientWriter<'_> {
     }
 }
 
-vectorized_fn! {
-    fn sum_columns(square: &Square) -> [f32; SIDE] {
-        let mut sums = [0.0; SIDE];
-        for row in square.0.as_chunks::<SIDE>().0 {
-            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-        }
-        sums
-    }
+fn sum_columns(square: &Square) -> [f32; SIDE] {
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; SIDE];
+            for row in square.0.as_chunks::<SIDE>().0 {
+                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+            }
+            sums
+        },
+    )
 }

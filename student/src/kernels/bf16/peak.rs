@@ -65,7 +65,9 @@ fn avx512(rounds: usize) -> usize {
     let [a, b] = [HALF, -HALF].map(|x| bf16(_mm512_set1_epi16(black_box(x))));
     let mut sums = [_mm512_setzero_ps(); SUMS];
     for _ in 0..rounds {
-        sums = sums.map(|sum| _mm512_dpbf16_ps(sum, a, b));
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, a, b);
+        }
     }
     black_box(sums);
     SUMS * 32

@@ -19,8 +19,11 @@ pub(crate) trait Sink: Sync {
 /// Blocks of depth that are multiplied at once: with 24 KB of each factor both fit into the first-level cache.
 const DEPTH: usize = 12;
 
-/// Left strips that share a run of right blocks.
-const STRIPS: usize = 8;
+/// Left strips that share a run of right blocks, at most.
+const STRIPS: usize = 16;
+
+/// Blocks of strips that stay in the second-level cache while right strips pass by: 1 MB.
+const RESIDENT: usize = 512;
 
 /// Multiplies `left` [m, k] by `right` [k, n] and gives every square of the result, [m, n], to `sink`.
 ///
@@ -33,16 +36,21 @@ pub(crate) fn product(unit: Unit, left: &Tiles, right: &Tiles, sink: &impl Sink)
     };
     // The longer side is divided, the whole shorter one stays in the second-level cache.
     if rows >= columns {
-        parts(rows).into_par_iter().for_each(|part| task(part, 0..columns));
+        parts(rows, left.depth()).into_par_iter().for_each(|part| task(part, 0..columns));
     } else {
-        parts(columns).into_par_iter().for_each(|part| task(0..rows, part));
+        parts(columns, left.depth()).into_par_iter().for_each(|part| task(0..rows, part));
     }
 }
 
-/// Cuts strips into parts by a rule that does not know the number of threads: about sixteen, of at most eight.
-fn parts(strips: usize) -> Vec<Range<usize>> {
-    let len = strips.div_ceil(16).clamp(1, STRIPS);
+/// Cuts strips into parts by a rule that does not know the number of threads: about eight, or single strips.
+fn parts(strips: usize, depth: usize) -> Vec<Range<usize>> {
+    let len = if strips <= STRIPS { 1 } else { strips.div_ceil(8).min(resident(depth)) };
     (0..strips).step_by(len).map(|first| first..(first + len).min(strips)).collect()
+}
+
+/// Returns how many strips of this depth stay in the second-level cache.
+fn resident(depth: usize) -> usize {
+    (RESIDENT / depth.max(1)).clamp(1, STRIPS)
 }
 
 fn block_of_squares(
@@ -54,8 +62,9 @@ fn block_of_squares(
     sink: &impl Sink,
 ) {
     let mut squares = [const { Square::ZERO }; STRIPS];
-    for first in rows.clone().step_by(STRIPS) {
-        let strips = first..(first + STRIPS).min(rows.end);
+    let len = resident(left.depth());
+    for first in rows.clone().step_by(len) {
+        let strips = first..(first + len).min(rows.end);
         for column in columns.clone() {
             multiply(unit, left, strips.clone(), right.strip(column), &mut squares);
             for (row, square) in strips.clone().zip(&mut squares) {

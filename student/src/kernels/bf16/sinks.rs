@@ -6,7 +6,7 @@ use super::product::{Sink, product};
 use super::tiles::{Block, Order, SIDE, Tiles, Writer};
 use super::unit::Unit;
 use crate::Real;
-use crate::kernels::{Onto, vectorized_fn};
+use crate::kernels::{Onto, vectorized};
 use ndarray::{Array2, ArrayViewMut2};
 use std::marker::PhantomData;
 
@@ -159,30 +159,39 @@ impl Sink for Multiply<'_> {
     }
 }
 
-vectorized_fn! {
-    fn add_to_rows(square: &mut Square, bias: &[f32]) {
-        let mut whole = [0.0; SIDE];
-        whole[..bias.len()].copy_from_slice(bias);
-        for row in square.0.as_chunks_mut::<SIDE>().0 {
-            row.iter_mut().zip(&whole).for_each(|(x, bias)| *x += bias);
-        }
-    }
+fn add_to_rows(square: &mut Square, bias: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut whole = [0.0; SIDE];
+            whole[..bias.len()].copy_from_slice(bias);
+            for row in square.0.as_chunks_mut::<SIDE>().0 {
+                row.iter_mut().zip(&whole).for_each(|(x, bias)| *x += bias);
+            }
+        },
+    )
 }
 
-vectorized_fn! {
-    fn gelu(square: &mut Square, derivative: &mut Square) {
-        for (x, d) in square.0.iter_mut().zip(&mut derivative.0) {
-            let (cdf, density) = x.normal();
-            *d = cdf + *x * density;
-            *x *= cdf;
-        }
-    }
+fn gelu(square: &mut Square, derivative: &mut Square) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, d) in square.0.iter_mut().zip(&mut derivative.0) {
+                let (cdf, density) = x.normal();
+                *d = cdf + *x * density;
+                *x *= cdf;
+            }
+        },
+    )
 }
 
-vectorized_fn! {
-    fn multiply(square: &mut Square, factor: &Block) {
-        for (x, &factor) in square.0.iter_mut().zip(&factor.0) {
-            *x *= f32::from_bits(u32::from(factor) << 16);
-        }
-    }
+fn multiply(square: &mut Square, factor: &Block) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, &factor) in square.0.iter_mut().zip(&factor.0) {
+                *x *= f32::from_bits(u32::from(factor) << 16);
+            }
+        },
+    )
 }

@@ -54,7 +54,7 @@ impl Tiles {
 
     /// Returns the number of strips.
     pub fn strips(&self) -> usize {
-        if self.depth == 0 { 0 } else { self.blocks.len() / self.depth }
+        self.blocks.len().checked_div(self.depth).unwrap_or(0)
     }
 
     /// Returns the number of blocks of a strip.
@@ -66,7 +66,7 @@ impl Tiles {
     pub fn strip(&self, strip: usize) -> &[Block] {
         let blocks = &self.blocks[strip * self.depth..][..self.depth];
         // SAFETY: whoever made room promised to write every block before reading any.
-        unsafe { blocks.assume_init_ref() }
+        unsafe { &*(&raw const *blocks as *const [Block]) }
     }
 
     /// Returns the tiles for writing by many threads.

@@ -88,9 +88,10 @@ impl Unit {
     pub fn multiply(self, a: &[Block], b: &[Block], c: &mut Square, onto: Onto) {
         assert_eq!(a.len(), b.len(), "both factors are equally deep");
         match self {
-            // SAFETY: `Unit::Amx` and `Unit::Avx512` are only made where the processor has them.
+            // SAFETY: `Unit::Amx` is only made where the processor has tiles, and `ready` has configured them.
             #[cfg(target_arch = "x86_64")]
             Unit::Amx => unsafe { super::amx::multiply(a, b, c, onto) },
+            // SAFETY: `Unit::Avx512` is only made where the processor has its instructions.
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => unsafe { super::avx512::multiply(a, b, c, onto) },
             Unit::Portable => super::portable::multiply(a, b, c, onto),

@@ -1,6 +1,7 @@
 //! The peak of single precision: fused multiply-adds on registers alone.
 
-use crate::kernels::simd::Level;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::simd::{Avx2, Avx512};
 use std::hint::black_box;
 
 /// Vectors that are summed side by side: more than latency times units of any processor so far, fewer than registers.
@@ -8,15 +9,21 @@ const SUMS: usize = 12;
 
 /// Multiplies and adds `rounds` times in each of several registers; returns the floating-point operations done.
 pub(crate) fn fma(rounds: usize) -> f64 {
-    let lanes = match Level::present() {
-        // SAFETY: a level is only present where the processor has every feature of it.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512(rounds) },
-        // SAFETY: the processor has AVX2 and has just been asked for fused multiply-adds.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 if std::arch::is_x86_feature_detected!("fma") => unsafe { avx2(rounds) },
-        _ => baseline(rounds),
-    };
+    #[cfg(target_arch = "x86_64")]
+    {
+        if Avx512::detect().is_some() {
+            // SAFETY: the processor has just been asked for AVX-512.
+            return operations(rounds, unsafe { avx512(rounds) });
+        }
+        if Avx2::detect().is_some() {
+            // SAFETY: the processor has just been asked for AVX2 with fused multiply-adds.
+            return operations(rounds, unsafe { avx2(rounds) });
+        }
+    }
+    operations(rounds, baseline(rounds))
+}
+
+fn operations(rounds: usize, lanes: usize) -> f64 {
     2.0 * (rounds * lanes) as f64
 }
 
@@ -31,7 +38,9 @@ fn avx512(rounds: usize) -> usize {
     let (factor, term) = (_mm512_set1_ps(black_box(FACTOR)), _mm512_set1_ps(black_box(TERM)));
     let mut sums = [_mm512_setzero_ps(); SUMS];
     for _ in 0..rounds {
-        sums = sums.map(|sum| _mm512_fmadd_ps(sum, factor, term));
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, term);
+        }
     }
     black_box(sums);
     SUMS * 16
@@ -44,7 +53,9 @@ fn avx2(rounds: usize) -> usize {
     let (factor, term) = (_mm256_set1_ps(black_box(FACTOR)), _mm256_set1_ps(black_box(TERM)));
     let mut sums = [_mm256_setzero_ps(); SUMS];
     for _ in 0..rounds {
-        sums = sums.map(|sum| _mm256_fmadd_ps(sum, factor, term));
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, term);
+        }
     }
     black_box(sums);
     SUMS * 8

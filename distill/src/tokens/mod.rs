@@ -3,6 +3,10 @@
 //! The tokenizer is the model's own `tokenizer.json`; what that file says about padding and truncation is overridden:
 //! nothing is padded, and texts are cut at a length of our choosing, the longer of a pair first.
 
+mod encodings;
+
+pub use encodings::Encodings;
+
 use crate::data::fingerprint;
 use crate::error::explained;
 use anyhow::{Context, Result, anyhow};
@@ -21,14 +25,6 @@ pub struct Tokenizer {
     fingerprint: String,
     pad_id: u32,
     max_length: usize,
-}
-
-/// Encoded texts, packed one after the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Encodings {
-    ids: Vec<u32>,
-    type_ids: Vec<u32>,
-    ends: Vec<usize>,
 }
 
 const FILE: &str = "tokenizer.json";
@@ -72,7 +68,9 @@ impl Tokenizer {
         } else if path.is_dir() && vocabulary.exists() {
             let bytes = std::fs::read(&vocabulary)
                 .with_context(|| format!("cannot read `{}`", vocabulary.display()))?;
-            (word_piece(&vocabulary, &folder.join(SETTINGS))?, bytes)
+            // What a word list alone does not say, such as whether case counts, is part of the tokenizer.
+            let settings = std::fs::read(folder.join(SETTINGS)).unwrap_or_default();
+            (word_piece(&vocabulary, &folder.join(SETTINGS))?, [bytes, settings].concat())
         } else {
             return Err(explained(
                 format!(
@@ -99,7 +97,7 @@ impl Tokenizer {
     /// When it cannot encode a pair.
     pub fn num_segments(&self) -> Result<usize> {
         let pair = self.encode_here(&[("a", Some("a"))])?;
-        Ok(pair.type_ids.iter().max().map_or(1, |highest| *highest as usize + 1))
+        Ok(pair.get(0).1.iter().max().map_or(1, |highest| *highest as usize + 1))
     }
 
     /// Cuts texts at `tokens`, too, if that is shorter.
@@ -119,9 +117,19 @@ impl Tokenizer {
         self.pad_id
     }
 
-    /// Returns the SHA-256 of the file that the tokenizer was read from.
+    /// Returns the SHA-256 of the file that the tokenizer was read from, or of the word list and its settings.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Says whether another makes the same tokens of the same texts.
+    pub fn encodes_like(&self, other: &Tokenizer) -> bool {
+        (&self.fingerprint, self.max_length) == (&other.fingerprint, other.max_length)
+    }
+
+    /// Returns the number of tokens after which texts are cut.
+    pub fn max_length(&self) -> usize {
+        self.max_length
     }
 
     /// Returns the directory or file that was opened.
@@ -187,46 +195,9 @@ impl Tokenizer {
                     "use a tokenizer that puts special tokens around texts, as BERT's does",
                 ));
             }
-            encodings.push(encoding.get_ids(), encoding.get_type_ids());
+            encodings.push(encoding.get_ids().iter().copied(), encoding.get_type_ids().iter().copied());
         }
         Ok(encodings)
-    }
-}
-
-impl Encodings {
-    /// Returns the number of texts.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Says whether there is no text.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Returns the token ids and the segments of a text.
-    pub fn get(&self, text: usize) -> (&[u32], &[u32]) {
-        let start = if text == 0 { 0 } else { self.ends[text - 1] };
-        let range = start..self.ends[text];
-        (&self.ids[range.clone()], &self.type_ids[range])
-    }
-
-    /// Returns the number of tokens of each text.
-    pub fn lengths(&self) -> Vec<usize> {
-        (0..self.len()).map(|text| self.get(text).0.len()).collect()
-    }
-
-    fn push(&mut self, ids: &[u32], type_ids: &[u32]) {
-        self.ids.extend_from_slice(ids);
-        self.type_ids.extend_from_slice(type_ids);
-        self.ends.push(self.ids.len());
-    }
-
-    fn append(&mut self, other: Encodings) {
-        let before = self.ids.len();
-        self.ids.extend(other.ids);
-        self.type_ids.extend(other.type_ids);
-        self.ends.extend(other.ends.into_iter().map(|end| before + end));
     }
 }
 
