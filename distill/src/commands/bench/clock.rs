@@ -12,8 +12,9 @@ pub struct Cost {
     pub wall_ms: f64,
 }
 
-/// Runs before this much time has passed are repeated.
-const BUDGET: Duration = Duration::from_millis(250);
+/// How long runs are repeated: for a part, and for a whole that needs some runs to settle.
+pub const SHORT: Duration = Duration::from_millis(250);
+pub const LONG: Duration = Duration::from_secs(3);
 /// At least, and at most so many runs.
 const RUNS: std::ops::RangeInclusive<usize> = 3..=51;
 
@@ -29,12 +30,12 @@ pub fn timed<R>(work: impl FnOnce() -> R) -> (R, Cost) {
     (result, Cost { cpu_ms: 1e3 * cpu.as_secs_f64(), wall_ms: 1e3 * wall.as_secs_f64() })
 }
 
-/// Returns the costs of runs until there are enough of them. The first run, which warms up, is not among them.
-pub fn repeated<E>(mut run: impl FnMut() -> Result<Cost, E>) -> Result<Vec<Cost>, E> {
+/// Returns what runs give, repeated for this long. The first run, which warms up, is not among them.
+pub fn repeated<R, E>(budget: Duration, mut run: impl FnMut() -> Result<R, E>) -> Result<Vec<R>, E> {
     run()?;
     let start = Instant::now();
     let mut costs = Vec::new();
-    while costs.len() < *RUNS.start() || (costs.len() < *RUNS.end() && start.elapsed() < BUDGET) {
+    while costs.len() < *RUNS.start() || (costs.len() < *RUNS.end() && start.elapsed() < budget) {
         costs.push(run()?);
     }
     Ok(costs)
@@ -48,11 +49,21 @@ pub fn median(costs: &[Cost]) -> Cost {
 
 /// Returns the median cost of a run of `work`.
 pub fn cost_of(threads: &Threads, work: &mut dyn Work) -> Cost {
-    let Ok(costs) = repeated(|| -> Result<Cost, std::convert::Infallible> {
+    median(&costs_of(threads, work))
+}
+
+/// Returns the cost of the fastest run of `work`.
+pub fn least_cost_of(threads: &Threads, work: &mut dyn Work) -> Cost {
+    let costs = costs_of(threads, work).into_iter();
+    costs.min_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms)).unwrap_or_default()
+}
+
+fn costs_of(threads: &Threads, work: &mut dyn Work) -> Vec<Cost> {
+    let Ok(costs) = repeated(SHORT, || -> Result<Cost, std::convert::Infallible> {
         work.prepare();
         Ok(timed(|| threads.run(work)).1)
     });
-    median(&costs)
+    costs
 }
 
 impl Cost {
@@ -105,7 +116,7 @@ mod tests {
     #[test]
     fn runs_are_repeated_often_enough_and_the_first_one_is_left_out() {
         let mut runs = 0;
-        let costs = repeated(|| -> Result<Cost, ()> {
+        let costs = repeated(SHORT, || -> Result<Cost, ()> {
             runs += 1;
             Ok(Cost { cpu_ms: f64::from(runs), wall_ms: 0.0 })
         });
@@ -124,6 +135,6 @@ mod tests {
 
     #[test]
     fn a_failing_run_ends_the_repetition() {
-        assert_eq!(repeated(|| Err("no")), Err("no"));
+        assert_eq!(repeated(SHORT, || Err::<(), _>("no")), Err("no"));
     }
 }

@@ -1,7 +1,7 @@
 //! `distill bench infer`: how fast ONNX Runtime answers with a model, one text and many at a time.
 
 use super::Settings;
-use super::clock::{median, repeated, timed};
+use super::clock::{SHORT, median, repeated, timed};
 use super::sentences::sentences;
 use super::table::Row;
 use crate::commands::Opener;
@@ -40,7 +40,7 @@ pub fn rows(
         let length = length.min(ids.len());
         let texts = if texts > 1 { texts * settings.threads.count() } else { texts };
         let batch = vec![Tokens { ids: &ids[..length], type_ids: &type_ids[..length] }; texts];
-        let costs = repeated(|| {
+        let costs = repeated(SHORT, || {
             let (logits, cost) = timed(|| onnx.logits(&batch, &|_| {}));
             logits.map(|_| cost)
         })?;

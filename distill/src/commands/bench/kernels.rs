@@ -1,7 +1,7 @@
 //! `distill bench kernels`: what the machine can do, and what products of a student's shapes make of it.
 
 use super::Settings;
-use super::clock::{Cost, cost_of};
+use super::clock::{Cost, cost_of, least_cost_of};
 use super::table::Row;
 use crate::console::Progress;
 use student::Precision;
@@ -10,33 +10,55 @@ use student::measure::{Fma, Multiply, Product, ProductKind, Threads, Triad, Work
 
 const WHAT: &str = "kernels";
 
-/// Rounds that take some milliseconds; of the portable unit, which does not multiply on registers alone, fewer do.
-const ROUNDS: usize = 200_000;
-const PORTABLE_ROUNDS: usize = 2_000;
+/// Rounds that take some milliseconds of single precision, of a unit for bfloat16, and of the portable one.
+const FMA_ROUNDS: usize = 4_000_000;
+const UNIT_ROUNDS: usize = 400_000;
+const PORTABLE_ROUNDS: usize = 1_000;
 
 /// Numbers in each of the triad's three arrays: 128 MiB, beyond the caches of most machines.
 const TRIAD_LEN: usize = 32 << 20;
 
-/// The highest rates of one core, in 10⁹ floating-point operations a second.
+/// The most that the machine can do in each precision.
 #[derive(Clone, Copy)]
 pub struct Peaks {
-    f32: f64,
-    bf16: f64,
+    f32: Peak,
+    bf16: Peak,
+}
+
+/// The fastest of several runs of work that does nothing but multiply and add.
+#[derive(Clone, Copy)]
+struct Peak {
+    cost: Cost,
+    flops: f64,
 }
 
 impl Peaks {
     /// Measures the peaks.
     pub fn measure(threads: &Threads) -> Self {
-        let rate = |work: &mut dyn Work| cost_of(threads, work).giga_per_cpu_second(work.flops());
-        Peaks { f32: rate(&mut fma(threads)), bf16: rate(&mut multiply(threads)) }
+        let peak = |work: &mut dyn Work| Peak { cost: least_cost_of(threads, work), flops: work.flops() };
+        let rounds = if bf16_unit() == "portable" { PORTABLE_ROUNDS } else { UNIT_ROUNDS };
+        Peaks {
+            f32: peak(&mut Fma::new(threads, FMA_ROUNDS)),
+            bf16: peak(&mut Multiply::new(threads, rounds)),
+        }
     }
 
-    /// Returns the peak of a precision.
+    /// Returns the peak of a precision, in 10⁹ operations in a second of processor time.
     pub fn of(self, precision: Precision) -> f64 {
+        let Peak { cost, flops } = self.run(precision);
+        cost.giga_per_cpu_second(flops)
+    }
+
+    fn run(self, precision: Precision) -> Peak {
         match precision {
             Precision::F32 => self.f32,
             Precision::Bf16 => self.bf16,
         }
+    }
+
+    fn row(self, name: String, precision: Precision) -> Row {
+        let Peak { cost, flops } = self.run(precision);
+        Row::new(WHAT, name, cost).with_flops(flops, precision, self.of(precision))
     }
 }
 
@@ -44,8 +66,8 @@ impl Peaks {
 pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Vec<Row> {
     let threads = &settings.threads;
     let mut rows = vec![
-        peak_row("peak, fused multiply-add", Precision::F32, peaks, &mut fma(threads), threads),
-        peak_row(&format!("peak, {}", bf16_unit()), Precision::Bf16, peaks, &mut multiply(threads), threads),
+        peaks.row("peak, fused multiply-add".to_owned(), Precision::F32),
+        peaks.row(format!("peak, {}", bf16_unit()), Precision::Bf16),
     ];
     progress.advance(2, || "peaks".to_owned());
     let mut triad = Triad::new(TRIAD_LEN);
@@ -70,19 +92,6 @@ pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Vec<R
 /// Returns the number of rows that there will be.
 pub fn count(settings: &Settings) -> usize {
     3 + shapes(settings).len() * settings.product_precisions().len() * ProductKind::ALL.len()
-}
-
-fn peak_row(name: &str, precision: Precision, peaks: Peaks, work: &mut dyn Work, threads: &Threads) -> Row {
-    let cost: Cost = cost_of(threads, work);
-    Row::new(WHAT, name, cost).with_flops(work.flops(), precision, peaks.of(precision))
-}
-
-fn fma(threads: &Threads) -> Fma {
-    Fma::new(threads, ROUNDS)
-}
-
-fn multiply(threads: &Threads) -> Multiply {
-    Multiply::new(threads, if bf16_unit() == "portable" { PORTABLE_ROUNDS } else { ROUNDS })
 }
 
 /// Returns the shapes of a layer's products, each [N, in, out].

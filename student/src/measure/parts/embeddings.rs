@@ -1,0 +1,108 @@
+//! What is done once in a step for the tables of embeddings.
+
+use super::{MODE, random_batch};
+use crate::bert::BertConfig;
+use crate::layers::{EmbeddingSizes, Embeddings, Sites};
+use crate::measure::Work;
+use crate::optim::{AdamW, AdamWStep, LazyAdamW};
+use crate::{Arena, Layout, PackedBatch, init};
+
+/// The embeddings, with their normalisation and dropout.
+pub(super) struct EmbeddingsAlone {
+    layer: Embeddings,
+    batch: PackedBatch,
+    params: Arena,
+    grads: Arena,
+}
+
+impl EmbeddingsAlone {
+    pub(super) fn new(config: &BertConfig, batch: &PackedBatch) -> Self {
+        let mut layout = Layout::default();
+        let sizes = EmbeddingSizes {
+            vocab_size: config.vocab_size,
+            max_positions: config.max_position_embeddings,
+            type_vocab_size: config.type_vocab_size,
+            hidden_size: config.hidden_size,
+            layer_norm_eps: config.layer_norm_eps,
+            dropout: config.hidden_dropout_prob,
+        };
+        let layer = Embeddings::declare(layout.scope("embeddings"), &sizes, &mut Sites::default());
+        let (params, grads) = (init::random(&layout, 0.02, 1), Arena::zeros(&layout));
+        EmbeddingsAlone { layer, batch: batch.clone(), params, grads }
+    }
+}
+
+impl Work for EmbeddingsAlone {
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    fn run(&mut self) {
+        let (y, saved) = self.layer.forward(&self.params, &self.batch, MODE);
+        self.layer.backward(&self.params, saved, y, &mut self.grads);
+    }
+}
+
+/// The updates of word embeddings that were put off until a batch reads them.
+pub(super) struct LateUpdates {
+    layout: Layout,
+    /// V, B, T.
+    sizes: [usize; 3],
+    optimizer: LazyAdamW,
+    params: Arena,
+    grads: Arena,
+    batch: PackedBatch,
+    seed: u64,
+}
+
+impl LateUpdates {
+    /// Steps before the number of updates that a row lacks has settled.
+    const SETTLED: usize = 32;
+
+    pub(super) fn new(config: &BertConfig, batch: &PackedBatch) -> Self {
+        let mut layout = Layout::default();
+        layout.scope("").table("word", config.vocab_size, config.hidden_size);
+        let sizes = [
+            config.vocab_size,
+            batch.num_sequences(),
+            batch.num_tokens().div_ceil(batch.num_sequences().max(1)),
+        ];
+        let mut updates = LateUpdates {
+            sizes,
+            optimizer: LazyAdamW::new(&layout, AdamW::new(&layout)),
+            params: init::random(&layout, config.initializer_range, 1),
+            grads: Arena::zeros(&layout),
+            layout,
+            batch: batch.clone(),
+            seed: 1,
+        };
+        for _ in 0..Self::SETTLED {
+            updates.prepare();
+            updates.run();
+        }
+        updates
+    }
+}
+
+impl Work for LateUpdates {
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    fn prepare(&mut self) {
+        // Momentum keeps moving rows whose gradient has gone.
+        let hidden = self.params.data().len() / self.sizes[0];
+        for &id in self.batch.ids() {
+            self.grads.data_mut()[id as usize * hidden..][..hidden].fill(1e-3);
+        }
+        let settings = AdamWStep::default();
+        self.optimizer.update(&self.layout, &mut self.params, &mut self.grads, &settings);
+        self.seed += 1;
+        let [words, sequences, length] = self.sizes;
+        self.batch = random_batch(words, sequences, length, self.seed);
+    }
+
+    fn run(&mut self) {
+        self.optimizer.touch(&mut self.params, self.batch.ids());
+    }
+}
