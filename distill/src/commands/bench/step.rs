@@ -40,12 +40,11 @@ pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Resul
     progress.advance(4, || WHAT.to_owned());
     let whole = phases.forward.plus(phases.backward).plus(phases.update);
     let row = |name: &str, cost: Cost| Row::new(WHAT, name, cost).with_whole(whole);
-    let peak = peaks.of(*precision);
     let mut rows = vec![
         row("whole", whole).with_texts(batch.num_tokens(), *batch_size).with_flops(
             step_flops(config, &batch),
             *precision,
-            peak,
+            peaks.of(*precision),
         ),
         row("forward", phases.forward),
         row("backward", phases.backward),
@@ -54,14 +53,16 @@ pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Resul
     let mut parts = parts(config, &batch, *precision);
     let mut rest = whole.minus(phases.update);
     for name in ALONE {
-        let (mut cost, mut flops) = (Cost::default(), 0.0);
-        for Part { times, work, .. } in parts.iter_mut().filter(|part| part.name == name) {
+        let (mut cost, mut flops, mut multiplied) = (Cost::default(), 0.0, *precision);
+        for Part { precision, times, work, .. } in parts.iter_mut().filter(|part| part.name == name) {
             cost = cost.plus(cost_of(threads, work.as_mut()).times(*times));
             flops += *times as f64 * work.flops();
+            multiplied = *precision;
         }
         rest = rest.minus(cost);
         let row = row(&format!("part: {name}"), cost);
-        rows.push(if flops > 0.0 { row.with_flops(flops, *precision, peak) } else { row });
+        let peak = peaks.of(multiplied);
+        rows.push(if flops > 0.0 { row.with_flops(flops, multiplied, peak) } else { row });
         progress.advance(1, || name.to_owned());
     }
     rows.extend([row("part: update", phases.update), row("part: rest", rest)]);

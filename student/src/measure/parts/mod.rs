@@ -15,6 +15,8 @@ use layers::{AttentionAlone, LinearMaps, Normalisations};
 pub struct Part {
     /// What it is part of: `linear`, `attention`, `normalisation`, `embeddings`, `late updates`.
     pub name: &'static str,
+    /// The precision of its products: attention's are `f32` in any case.
+    pub precision: Precision,
     /// How often a step does it.
     pub times: usize,
     /// Forward and backward, once.
@@ -33,14 +35,19 @@ pub fn parts(config: &BertConfig, batch: &PackedBatch, precision: Precision) -> 
                 ("attention", Box::new(AttentionAlone::new(config, batch, readout))),
                 ("normalisation", Box::new(Normalisations::new(config, batch, readout))),
             ];
-            parts.extend(works.map(|(name, work)| Part { name, times, work }));
+            parts.extend(works.map(|(name, work)| Part {
+                name,
+                precision: if name == "linear" { precision } else { Precision::F32 },
+                times,
+                work,
+            }));
         }
     }
     let works: [(&'static str, Box<dyn Work>); 2] = [
         ("embeddings", Box::new(EmbeddingsAlone::new(config, batch))),
         ("late updates", Box::new(LateUpdates::new(config, batch))),
     ];
-    parts.extend(works.map(|(name, work)| Part { name, times: 1, work }));
+    parts.extend(works.map(|(name, work)| Part { name, precision: Precision::F32, times: 1, work }));
     parts
 }
 
