@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::corpus::Subject;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
+use crate::trainer::course;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -44,7 +45,9 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
     let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
     let purpose = Purpose::of(&subject, &tokenizer)?;
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
-    recipe.resolve(&train, RATE);
+    let length = |example| train.length(example);
+    let course = course(train.len(), &length, &recipe.train);
+    recipe.resolve(course.total_steps(), RATE);
     recipe.data.max_length = Some(subject.max_length);
     let sources = BTreeMap::from([
         ("train".to_owned(), train.table().fingerprint().to_owned()),
@@ -61,7 +64,7 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
         console,
     };
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));
-    if let Some(finished) = run.execute(blueprint, &opener.options(&notify))? {
+    if let Some(finished) = run.execute(blueprint, course, &opener.options(&notify))? {
         let summary = serde_json::to_string_pretty(&finished.summary())?;
         bundle::write_text(&folder.join("report.json"), &(summary.clone() + "\n"))?;
         if console.json {

@@ -1,6 +1,6 @@
 //! What `train` and `finetune` have in common: from a student with its examples to a verified directory.
 
-use crate::batches::ORDER_VERSION;
+use crate::batches::{Course, ORDER_VERSION};
 use crate::blueprint::Blueprint;
 use crate::bundle::{self, Verification};
 use crate::console::Console;
@@ -13,7 +13,7 @@ use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
-use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer, course};
+use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,23 +74,24 @@ impl Finished {
 
 impl Recipe {
     /// Decides what was left open, once the data and the student are known.
-    pub fn resolve(&mut self, train: &Examples, default_rate: f64) {
+    pub fn resolve(&mut self, total_steps: u64, default_rate: f64) {
         self.train.precision = self.train.precision.resolved();
         self.train.learning_rate.get_or_insert(default_rate);
-        if self.train.eval_every.is_none() {
-            let length = |example| train.length(example);
-            let total = course(train.len(), &length, &self.train).total_steps();
-            self.train.eval_every = Some((total / 8).max(1));
-        }
+        self.train.eval_every.get_or_insert((total_steps / 8).max(1));
     }
 }
 
 impl Run<'_> {
-    /// Trains the student, writes it down and verifies what was written. Returns nothing when interrupted.
+    /// Trains the student along a course, writes it down and verifies what was written. Returns nothing when interrupted.
     ///
     /// # Errors
     /// When training diverges, a file cannot be written, or the export differs from the student.
-    pub fn execute(&self, blueprint: Blueprint, options: &Options<'_>) -> Result<Option<Finished>> {
+    pub fn execute(
+        &self,
+        blueprint: Blueprint,
+        course: Course<'_>,
+        options: &Options<'_>,
+    ) -> Result<Option<Finished>> {
         bundle::write_text(&self.folder.join(RECIPE), &self.recipe.to_toml())?;
         let checkpoint = CheckpointFolder::open(&self.folder.join("checkpoint"), self.identity())?;
         if !self.folder.is_resumed() {
@@ -100,7 +101,7 @@ impl Run<'_> {
         let precision = train.precision.engine();
         let mut engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
         let start = Instant::now();
-        let (outcome, score_name) = self.train(&mut engine, &checkpoint)?;
+        let (outcome, score_name) = self.train(&mut engine, course, &checkpoint)?;
         if outcome.interrupted {
             self.console.say(format_args!(
                 "stopped after step {}; go on with the same command and `--resume`",
@@ -124,13 +125,12 @@ impl Run<'_> {
     fn train(
         &self,
         engine: &mut CpuEngine<Bert>,
+        course: Course<'_>,
         checkpoint: &CheckpointFolder,
     ) -> Result<(Outcome, String)> {
         let objective = self.recipe.objective.objective()?;
         let scorer = Scorer::of(self.subject, self.eval);
         let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
-        let length = |example| self.train.length(example);
-        let course = course(self.train.len(), &length, &self.recipe.train);
         let total = course.total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));

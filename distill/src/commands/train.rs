@@ -18,6 +18,7 @@ use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::folder_of;
 use crate::task::{Gold, check_order};
 use crate::tokens::Tokenizer;
+use crate::trainer::course;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +75,9 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
         None => eval.clone(),
     };
 
-    recipe.resolve(&train, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
+    let length = |example| train.length(example);
+    let course = course(train.len(), &length, &recipe.train);
+    recipe.resolve(course.total_steps(), if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
     recipe.data.max_length = Some(subject.max_length);
     let sources = BTreeMap::from([
         ("teacher".to_owned(), teacher.fingerprint()?.to_owned()),
@@ -94,7 +97,7 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
         console,
     };
     let notify = |line: &str| console.say(line);
-    let Some(finished) = run.execute(blueprint, &opener.options(&notify))? else { return Ok(()) };
+    let Some(finished) = run.execute(blueprint, course, &opener.options(&notify))? else { return Ok(()) };
     report(&finished, &path, folder, [&eval_of_teacher, &eval], &subject, &opener)
 }
 

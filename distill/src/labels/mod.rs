@@ -28,7 +28,7 @@ mod store;
 pub use key::{Key, key};
 pub use keys::{Keys, SortedKeys, sorted};
 pub use provenance::Provenance;
-pub use run::{Classify, Plan, Request, finished, label, plan};
+pub use run::{CHUNK, Classify, Plan, Request, finished, label, plan};
 pub use shard::Shard;
 pub use store::LabelStore;
 

@@ -9,7 +9,7 @@ use ndarray::Array2;
 use std::path::{Path, PathBuf};
 
 /// The examples that the teacher is asked about at once: enough to sort by length, few enough to lose.
-const CHUNK: usize = 4096;
+pub const CHUNK: usize = 4096;
 
 /// Answers for examples, given by their indices: the logits, [indices, C].
 pub type Classify<'a> = dyn FnMut(&[usize]) -> Result<Array2<f32>> + 'a;

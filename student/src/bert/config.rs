@@ -1,7 +1,7 @@
 //! The shape of a BERT, in the words of Hugging Face's `config.json`.
 
 use crate::Error;
-use crate::layers::Dropout;
+use crate::layers::{Dropout, EmbeddingSizes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -108,6 +108,18 @@ impl BertConfig {
     /// Returns the dropout rate before the classifier.
     pub fn head_dropout(&self) -> f64 {
         self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
+    }
+
+    /// Returns the sizes of the tables of embeddings.
+    pub(crate) fn embedding_sizes(&self) -> EmbeddingSizes {
+        EmbeddingSizes {
+            vocab_size: self.vocab_size,
+            max_positions: self.max_position_embeddings,
+            type_vocab_size: self.type_vocab_size,
+            hidden_size: self.hidden_size,
+            layer_norm_eps: self.layer_norm_eps,
+            dropout: self.hidden_dropout_prob,
+        }
     }
 
     /// Says whether the model predicts a number instead of a class.

@@ -11,7 +11,7 @@ use crate::architecture::{Architecture, Mode, OutputGrads, Outputs};
 use crate::batch::Readout;
 use crate::export::onnx::GraphBuilder;
 use crate::layers::{
-    EmbeddingSizes, Embeddings, EmbeddingsSaved, EncoderLayer, EncoderLayerSaved, EncoderSizes, SequenceHead,
+    Embeddings, EmbeddingsSaved, EncoderLayer, EncoderLayerSaved, EncoderSizes, SequenceHead,
     SequenceHeadSaved, Sites,
 };
 use crate::{Arena, Error, Layout, PackedBatch, Params, Real};
@@ -41,15 +41,7 @@ impl Bert {
         config.validate()?;
         let (mut layout, mut sites) = (Layout::default(), Sites::default());
         let mut scope = layout.scope("bert");
-        let sizes = EmbeddingSizes {
-            vocab_size: config.vocab_size,
-            max_positions: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            hidden_size: config.hidden_size,
-            layer_norm_eps: config.layer_norm_eps,
-            dropout: config.hidden_dropout_prob,
-        };
-        let embeddings = Embeddings::declare(scope.at("embeddings"), &sizes, &mut sites);
+        let embeddings = Embeddings::declare(scope.at("embeddings"), &config.embedding_sizes(), &mut sites);
         let sizes = EncoderSizes {
             hidden: config.hidden_size,
             heads: config.num_attention_heads,

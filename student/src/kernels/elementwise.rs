@@ -24,6 +24,13 @@ pub(crate) fn gelu<F: Real>(x: &mut Array2<F>) -> Array2<F> {
     unsafe { fresh(shape, write) }
 }
 
+/// Returns `x Φ(x)` and `Φ(x) + x φ(x)`, with `mul_add(a, b, c)` for every `a b + c`.
+#[inline(always)]
+pub(super) fn gelu_of<F: Real>(x: F, mul_add: impl Fn(F, F, F) -> F) -> (F, F) {
+    let (cdf, density) = x.normal_with(&mul_add);
+    (x * cdf, mul_add(x, density, cdf))
+}
+
 struct Gelu<'a, F> {
     x: &'a mut [F],
     derivative: &'a mut [MaybeUninit<F>],
@@ -35,9 +42,9 @@ impl<F: Real> Work for Gelu<'_, F> {
     #[inline(always)]
     fn on<U: Unit>(self, unit: U) {
         for (x, d) in self.x.iter_mut().zip(self.derivative) {
-            let (cdf, density) = x.normal_with(|a, b, c| unit.mul_add(a, b, c));
-            d.write(unit.mul_add(*x, density, cdf));
-            *x *= cdf;
+            let (value, derivative) = gelu_of(*x, |a, b, c| unit.mul_add(a, b, c));
+            d.write(derivative);
+            *x = value;
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! A loop written over slices is compiled three times: for the baseline, for AVX2 and for AVX-512; the best one that the
 //! processor has is chosen at run time. Rust never contracts or reorders floating-point operations, so all three give
-//! the same bits.
+//! the same bits, but for [`Unit::mul_add`], which rounds once where the processor can: between machines bits may differ,
+//! on one machine never.
 
 use crate::Real;
 
 /// Runs `work`, compiled for the widest vector unit that the processor has.
 ///
-/// `work` should be one closure around a plain loop over slices, without calls that cannot be inlined.
+/// `work` should be one closure around a plain loop over slices, without calls that cannot be inlined. A long one needs
+/// `#[inline(always)]`: what the compiler leaves outside is compiled for the baseline.
 #[inline]
 pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     on_best_unit(Plain(work))
@@ -83,7 +85,7 @@ macro_rules! x86_unit {
 
         #[cfg(target_arch = "x86_64")]
         impl Unit for $unit {
-                    #[inline(always)]
+            #[inline(always)]
             fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
                 a.mul_add(b, c)
             }

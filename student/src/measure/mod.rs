@@ -8,7 +8,7 @@ mod peaks;
 mod products;
 
 pub use parts::{Part, parts, random_batch, step_flops};
-pub use peaks::{Fma, Multiply, Triad};
+pub use peaks::{Peak, Triad};
 pub use products::{Product, ProductKind};
 
 use crate::Error;
@@ -68,8 +68,8 @@ mod tests {
         let batch = random_batch(config.vocab_size, 3, 5, 1);
         for precision in [Precision::F32, Precision::Bf16] {
             let mut all: Vec<Box<dyn Work>> = vec![
-                Box::new(Fma::new(&threads, 10)),
-                Box::new(Multiply::new(&threads, 10)),
+                Box::new(Peak::f32(&threads, 10)),
+                Box::new(Peak::bf16(&threads, 10)),
                 Box::new(Triad::new(1000)),
             ];
             for kind in ProductKind::ALL {

@@ -3,18 +3,12 @@
 use super::{Threads, Work};
 use crate::kernels::peak;
 
-/// Fused multiply-adds in `f32`, on every thread.
-pub struct Fma {
+/// Multiplications and additions on registers alone, on every thread.
+pub struct Peak {
+    /// Does so many rounds and returns their floating-point operations.
+    work: fn(usize) -> f64,
     threads: usize,
     rounds: usize,
-    flops: f64,
-}
-
-/// Multiplications of bfloat16 by the unit that the engine uses, on every thread.
-pub struct Multiply {
-    threads: usize,
-    rounds: usize,
-    flops: f64,
 }
 
 /// `a = b + s c` over arrays that no cache holds.
@@ -24,42 +18,27 @@ pub struct Triad {
     c: Vec<f32>,
 }
 
-impl Fma {
-    /// Makes work of `rounds` rounds on each thread.
-    pub fn new(threads: &Threads, rounds: usize) -> Self {
-        Fma { threads: threads.count(), rounds, flops: rounds as f64 * peak::fma(1) }
+impl Peak {
+    /// Makes `rounds` rounds of fused multiply-adds in `f32` on each thread.
+    pub fn f32(threads: &Threads, rounds: usize) -> Self {
+        Peak { work: peak::fma, threads: threads.count(), rounds }
+    }
+
+    /// Makes `rounds` rounds of bfloat16, by the unit that the engine uses, on each thread.
+    pub fn bf16(threads: &Threads, rounds: usize) -> Self {
+        Peak { work: peak::bf16, threads: threads.count(), rounds }
     }
 }
 
-impl Work for Fma {
+impl Work for Peak {
     fn flops(&self) -> f64 {
-        self.threads as f64 * self.flops
+        (self.threads * self.rounds) as f64 * (self.work)(1)
     }
 
     fn run(&mut self) {
-        let rounds = self.rounds;
+        let Peak { work, rounds, .. } = *self;
         peak::everywhere(|| {
-            peak::fma(rounds);
-        });
-    }
-}
-
-impl Multiply {
-    /// Makes work of `rounds` rounds on each thread.
-    pub fn new(threads: &Threads, rounds: usize) -> Self {
-        Multiply { threads: threads.count(), rounds, flops: rounds as f64 * peak::bf16(1) }
-    }
-}
-
-impl Work for Multiply {
-    fn flops(&self) -> f64 {
-        self.threads as f64 * self.flops
-    }
-
-    fn run(&mut self) {
-        let rounds = self.rounds;
-        peak::everywhere(|| {
-            peak::bf16(rounds);
+            work(rounds);
         });
     }
 }

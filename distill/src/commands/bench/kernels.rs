@@ -6,7 +6,7 @@ use super::table::Row;
 use crate::console::Progress;
 use student::Precision;
 use student::engine::bf16_unit;
-use student::measure::{Fma, Multiply, Product, ProductKind, Threads, Triad, Work};
+use student::measure::{self, Product, ProductKind, Threads, Triad, Work};
 
 const WHAT: &str = "kernels";
 
@@ -38,8 +38,8 @@ impl Peaks {
         let peak = |work: &mut dyn Work| Peak { cost: least_cost_of(threads, work), flops: work.flops() };
         let rounds = if bf16_unit() == "portable" { PORTABLE_ROUNDS } else { UNIT_ROUNDS };
         Peaks {
-            f32: peak(&mut Fma::new(threads, FMA_ROUNDS)),
-            bf16: peak(&mut Multiply::new(threads, rounds)),
+            f32: peak(&mut measure::Peak::f32(threads, FMA_ROUNDS)),
+            bf16: peak(&mut measure::Peak::bf16(threads, rounds)),
         }
     }
 

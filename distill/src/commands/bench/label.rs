@@ -8,7 +8,7 @@ use crate::asking::ask;
 use crate::commands::Opener;
 use crate::console::{Console, Talk};
 use crate::corpus::Subject;
-use crate::labels::Keys;
+use crate::labels::{CHUNK, Keys};
 use crate::recipe::Recipe;
 use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::{self, Source, Table};
@@ -22,9 +22,6 @@ const WHAT: &str = "label";
 
 /// The sentences that are made up when no file is given.
 const NUM_SENTENCES: usize = 2048;
-
-/// The texts that the teacher is asked about at once, as in labelling.
-const WINDOW: usize = 4096;
 
 /// How often a small file is labelled; a larger one takes long enough to be measured once.
 const ROUNDS: usize = 3;
@@ -57,9 +54,9 @@ pub fn rows(settings: &Settings, model: &Path, data: Option<&Path>, opener: &Ope
     let table = table::open(&source, folder.path(), &console)?;
     let texts = distinct(&table);
     // Sessions are opened before the clock starts.
-    ask(&mut teacher, &texts, 0..texts.len().min(WINDOW), &|_| {})?;
+    ask(&mut teacher, &texts, 0..texts.len().min(CHUNK), &|_| {})?;
     let mut rounds = Vec::new();
-    for round in 0..if texts.len() <= WINDOW { ROUNDS } else { 1 } {
+    for round in 0..if texts.len() <= CHUNK { ROUNDS } else { 1 } {
         let labels = folder.path().join(format!("labels-{round}.safetensors"));
         rounds.push(label(&mut teacher, &source, &subject, &texts, &labels, &console)?);
     }
@@ -80,7 +77,7 @@ fn label(
     let kept = Kept::new(labels, None, teacher, source.tokenizer, subject)?;
     let (done, labels) = timed(|| ask_teacher(teacher, &kept, &tables, &|| Ok(tables.to_vec()), console));
     done?;
-    let windows = (0..texts.len()).step_by(WINDOW).map(|first| first..(first + WINDOW).min(texts.len()));
+    let windows = (0..texts.len()).step_by(CHUNK).map(|first| first..(first + CHUNK).min(texts.len()));
     let (done, sessions) =
         timed(|| windows.into_iter().try_for_each(|window| ask(teacher, texts, window, &|_| {}).map(|_| ())));
     done?;

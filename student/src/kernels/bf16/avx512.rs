@@ -3,6 +3,7 @@
 use super::convert::Square;
 use super::tiles::{Block, SIDE};
 use crate::kernels::Onto;
+use crate::kernels::simd::Avx512;
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_load_ps, _mm512_load_si512, _mm512_set1_epi32,
     _mm512_setzero_ps, _mm512_store_ps,
@@ -14,11 +15,7 @@ const ROWS: usize = 8;
 
 /// Says whether the processor has everything that this file and the conversions use.
 pub(super) fn is_available() -> bool {
-    std::arch::is_x86_feature_detected!("avx512f")
-        && std::arch::is_x86_feature_detected!("avx512bw")
-        && std::arch::is_x86_feature_detected!("avx512vl")
-        && std::arch::is_x86_feature_detected!("avx512dq")
-        && std::arch::is_x86_feature_detected!("avx512bf16")
+    Avx512::detect().is_some() && std::arch::is_x86_feature_detected!("avx512bf16")
 }
 
 /// Computes `c = Σ a b` or `c += Σ a b`.

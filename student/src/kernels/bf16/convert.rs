@@ -76,6 +76,12 @@ pub(super) fn narrow(x: f32) -> u16 {
     (if x.is_nan() { (bits | QUIET) >> 16 } else { rounded }) as u16
 }
 
+/// Returns the number that a bfloat16 stands for.
+#[inline(always)]
+pub(super) fn widen(x: u16) -> f32 {
+    f32::from_bits(u32::from(x) << 16)
+}
+
 /// Left: 32 rows of 32.
 fn round_rows(square: &Square, block: &mut Block) {
     vectorized(

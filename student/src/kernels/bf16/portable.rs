@@ -1,6 +1,6 @@
 //! Products of blocks on any processor: bfloat16 is the upper half of an `f32`.
 
-use super::convert::Square;
+use super::convert::{Square, widen};
 use super::tiles::{Block, SIDE};
 use crate::kernels::{Onto, vectorized};
 
@@ -28,9 +28,4 @@ fn add(a: &Block, b: &Block, c: &mut Square) {
             }
         }
     }
-}
-
-#[inline(always)]
-fn widen(x: u16) -> f32 {
-    f32::from_bits(u32::from(x) << 16)
 }

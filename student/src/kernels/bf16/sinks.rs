@@ -1,11 +1,11 @@
 //! What becomes of the squares of a product while they are in the first-level cache.
 
-use super::convert::Square;
+use super::convert::{Square, widen};
 use super::factors::{Activation, ActivationWriter, Gradient, GradientWriter};
 use super::product::{Sink, product};
 use super::tiles::{Block, Order, SIDE, Tiles, Writer};
 use super::unit::Unit;
-use crate::Real;
+use crate::kernels::elementwise::gelu_of;
 use crate::kernels::{Onto, vectorized};
 use ndarray::{Array2, ArrayViewMut2};
 use std::marker::PhantomData;
@@ -177,9 +177,7 @@ fn gelu(square: &mut Square, derivative: &mut Square) {
         #[inline(always)]
         || {
             for (x, d) in square.0.iter_mut().zip(&mut derivative.0) {
-                let (cdf, density) = x.normal();
-                *d = cdf + *x * density;
-                *x *= cdf;
+                (*x, *d) = gelu_of(*x, |a, b, c| a * b + c);
             }
         },
     )
@@ -190,7 +188,7 @@ fn multiply(square: &mut Square, factor: &Block) {
         #[inline(always)]
         || {
             for (x, &factor) in square.0.iter_mut().zip(&factor.0) {
-                *x *= f32::from_bits(u32::from(factor) << 16);
+                *x *= widen(factor);
             }
         },
     )

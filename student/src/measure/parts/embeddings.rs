@@ -2,7 +2,7 @@
 
 use super::{MODE, random_batch};
 use crate::bert::BertConfig;
-use crate::layers::{EmbeddingSizes, Embeddings, Sites};
+use crate::layers::{Embeddings, Sites};
 use crate::measure::Work;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::{Arena, Layout, PackedBatch, init};
@@ -18,15 +18,8 @@ pub(super) struct EmbeddingsAlone {
 impl EmbeddingsAlone {
     pub(super) fn new(config: &BertConfig, batch: &PackedBatch) -> Self {
         let mut layout = Layout::default();
-        let sizes = EmbeddingSizes {
-            vocab_size: config.vocab_size,
-            max_positions: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            hidden_size: config.hidden_size,
-            layer_norm_eps: config.layer_norm_eps,
-            dropout: config.hidden_dropout_prob,
-        };
-        let layer = Embeddings::declare(layout.scope("embeddings"), &sizes, &mut Sites::default());
+        let layer =
+            Embeddings::declare(layout.scope("embeddings"), &config.embedding_sizes(), &mut Sites::default());
         let (params, grads) = (init::random(&layout, 0.02, 1), Arena::zeros(&layout));
         EmbeddingsAlone { layer, batch: batch.clone(), params, grads }
     }

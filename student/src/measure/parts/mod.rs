@@ -87,8 +87,5 @@ fn attention_flops(config: &BertConfig, batch: &PackedBatch, readout: Readout) -
 }
 
 fn num_rows(batch: &PackedBatch, readout: Readout) -> usize {
-    match readout {
-        Readout::Every => batch.num_tokens(),
-        Readout::First => batch.num_sequences(),
-    }
+    readout.offsets(batch.offsets())[batch.num_sequences()]
 }
