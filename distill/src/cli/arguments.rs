@@ -267,9 +267,12 @@ pub struct BenchArgs {
     /// Put this many texts in a batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch_size: usize,
-    /// Make each text this many tokens long
+    /// Make each text this many tokens long; with --mean-length, the longest
     #[arg(long, value_name = "TOKENS", default_value_t = 64)]
     pub length: usize,
+    /// Draw the lengths of texts around this mean, as those of short phrases are; for step and kernels
+    #[arg(long, value_name = "TOKENS")]
+    pub mean_length: Option<usize>,
     /// Multiply matrices in this precision: auto, f32 or bf16 [default: auto; kernels are measured in both]
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
