@@ -17,6 +17,7 @@ pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod corpus;
+pub mod cost;
 pub mod data;
 pub mod error;
 pub mod examples;

@@ -6,6 +6,7 @@
 mod architecture;
 mod bench;
 mod cli;
+mod cost;
 mod determinism;
 mod errors;
 mod gradients;
