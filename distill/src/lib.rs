@@ -35,4 +35,5 @@ pub mod table;
 pub mod task;
 pub mod tensors;
 pub mod tokens;
+pub mod track;
 pub mod trainer;

@@ -103,6 +103,7 @@ fn scalars_of(line: &[u8]) -> Option<Scalars> {
 
 /// Returns the numbers of a line; nothing when it is of another event.
 pub(super) fn scalars(line: &Map<String, Value>) -> Option<Scalars> {
+    let plain = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let tag: fn(&str) -> Option<String> = match line.get("event")?.as_str()? {
         "step" => |field| match field {
             "loss" | "learning_rate" | "grad_norm" | "tokens_per_second" => Some(format!("train/{field}")),
@@ -114,7 +115,7 @@ pub(super) fn scalars(line: &Map<String, Value>) -> Option<Scalars> {
     let number = |name: &str| line.get(name).and_then(Value::as_f64);
     let shared = ["event", "step", "seconds", "time", "best"];
     let value = |(field, value): (&String, &Value)| {
-        let value = value.as_f64().filter(|_| !shared.contains(&field.as_str()))?;
+        let value = value.as_f64().filter(|_| plain(field) && !shared.contains(&field.as_str()))?;
         Some((tag(field)?, value))
     };
     Some(Scalars {
@@ -135,6 +136,7 @@ mod tests {
 {"event":"evaluation","step":1,"best":true,"accuracy":0.75,"seconds":2.0,"time":100.5}
 {"event":"step","step":2,"epoch":1,"loss":0.25,"loss_kl":0.125,"seconds":2.5,"time":101.0}
 {"event":"else","step":2,"loss":9,"seconds":2.5}
+{"event":"step","step":2,"loss_../x":9,"seconds":2.5}
 {"event":"step","st"#;
 
     #[test]

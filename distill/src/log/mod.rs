@@ -5,6 +5,7 @@ mod curves;
 pub use curves::{Curve, Point, Scalars, read_curves, read_scalars};
 
 use crate::console::{Console, Progress};
+use crate::track::{Ending, Trackers};
 use crate::trainer::{Event, Step};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use std::time::SystemTime;
 pub struct RunLog {
     file: File,
     path: PathBuf,
+    trackers: Option<Trackers>,
     progress: Progress,
     terms: Vec<&'static str>,
     score_name: String,
@@ -57,7 +59,25 @@ impl RunLog {
         let (path, score_name) = (path.to_owned(), score_name.to_owned());
         let before = read_scalars(&path)?.last().map_or(0.0, |last| last.seconds);
         let (tokens, last) = (0, (0, 0.0));
-        Ok(RunLog { file, path, progress, terms, score_name, every, recent: None, before, tokens, last })
+        let trackers = None;
+        Ok(RunLog {
+            file,
+            path,
+            trackers,
+            progress,
+            terms,
+            score_name,
+            every,
+            recent: None,
+            before,
+            tokens,
+            last,
+        })
+    }
+
+    /// Tells others what is written from now on.
+    pub fn followed_by(self, trackers: Trackers) -> Self {
+        RunLog { trackers: Some(trackers), ..self }
     }
 
     /// Writes an event down.
@@ -77,9 +97,13 @@ impl RunLog {
         }
     }
 
-    /// Takes the progress bar away; returns the seconds since the log was opened.
-    pub fn finish(self) -> f64 {
-        self.progress.finish()
+    /// Takes the progress bar away, and tells others how the run ended.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn finish(self, ending: Ending) -> Result<()> {
+        self.progress.finish();
+        self.trackers.map_or(Ok(()), |trackers| trackers.finish(ending))
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
@@ -127,7 +151,11 @@ impl RunLog {
         line["seconds"] = json!(to_milliseconds(self.before + self.progress.seconds()));
         line["time"] = json!(to_milliseconds(now.as_secs_f64()));
         writeln!(self.file, "{line}")
-            .with_context(|| format!("cannot write the log `{}`", self.path.display()))
+            .with_context(|| format!("cannot write the log `{}`", self.path.display()))?;
+        match (&mut self.trackers, line.as_object().and_then(curves::scalars)) {
+            (Some(trackers), Some(scalars)) => trackers.record(&scalars),
+            _ => Ok(()),
+        }
     }
 }
 
