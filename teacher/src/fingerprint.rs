@@ -52,10 +52,10 @@ impl Message {
 /// Returns the SHA-256 of the ONNX file followed by its external data sorted by name, in hex.
 ///
 /// # Errors
-/// As [`files_of`], and [`Error::Read`] where a file cannot be read.
+/// As [`external_files`], and [`Error::Read`] where a file cannot be read.
 pub(crate) fn of_model(onnx: &Path) -> Result<String, Error> {
     let mut files = vec![onnx.to_owned()];
-    files.extend(files_of(onnx)?);
+    files.extend(external_files(onnx)?);
     sha256::of_files(&files)
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn of_model(onnx: &Path) -> Result<String, Error> {
 /// # Errors
 /// [`Error::BrokenOnnx`] where the structure is broken; [`Error::ExternalDataOutside`] where a location leaves the
 /// graph's folder; [`Error::Read`] where the file cannot be opened.
-fn files_of(onnx: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn external_files(onnx: &Path) -> Result<Vec<PathBuf>, Error> {
     let file = File::open(onnx).map_err(|source| Error::Read { path: onnx.into(), source })?;
     let locations =
         locations(BufReader::new(file)).map_err(|reason| Error::BrokenOnnx { path: onnx.into(), reason })?;
@@ -244,7 +244,7 @@ mod tests {
             [("w.bin", true), ("./w.bin", true), ("../w.bin", false), ("/etc/passwd", false)]
         {
             std::fs::write(&path, field(7, &field(5, &tensor("location", location)))).expect("written");
-            assert_eq!(files_of(&path).is_ok(), inside, "{location}");
+            assert_eq!(external_files(&path).is_ok(), inside, "{location}");
         }
     }
 

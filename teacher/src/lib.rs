@@ -40,6 +40,7 @@ mod workers;
 
 pub use config::ModelConfig;
 pub use error::Error;
+pub use fingerprint::external_files;
 pub use options::Options;
 pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
 pub use teacher::Teacher;

@@ -6,6 +6,8 @@
 mod architecture;
 mod bench;
 mod cli;
+mod controls;
+mod cost;
 mod determinism;
 mod errors;
 mod gradients;
@@ -14,3 +16,4 @@ mod pipeline;
 mod reference;
 mod support;
 mod tables;
+mod tracking;

@@ -70,6 +70,9 @@ pub enum Command {
     Doctor,
     /// Measure this machine: peaks, kernels, a training step, labelling, inference
     Bench(BenchArgs),
+    /// Open a model and ask it once, in a process of its own; the request comes on standard input
+    #[command(hide = true)]
+    Probe,
     /// Show it all on a fresh machine: fetch a small encoder and film reviews, make a teacher, distil it, compare
     Demo(DemoArgs),
 }

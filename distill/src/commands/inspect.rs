@@ -1,9 +1,9 @@
 //! `distill inspect`: what is in a model.
 
 use super::Opener;
-use super::compare::file_bytes;
 use crate::cli::{Common, InspectArgs};
 use crate::console::Console;
+use crate::cost::file_bytes;
 use crate::names::list;
 use crate::report::{aligned, count};
 use anyhow::Result;
@@ -21,7 +21,7 @@ pub fn run(args: &InspectArgs, common: &Common, console: &Console) -> Result<()>
     if console.json {
         console.hand_out(as_json(&model, &facts)?);
     } else {
-        console.hand_out(as_table(&model, &facts));
+        console.hand_out(as_table(&model, &facts)?);
     }
     Ok(())
 }
@@ -32,11 +32,11 @@ fn inputs(model: &Teacher) -> Vec<&TensorInfo> {
     required.into_iter().chain(&signature.token_type_ids).chain(&signature.position_ids).collect()
 }
 
-fn as_table(model: &Teacher, facts: &Summary) -> String {
+fn as_table(model: &Teacher, facts: &Summary) -> Result<String> {
     let config = model.config();
     let mut rows = vec![vec!["file".to_owned(), model.path().display().to_string()]];
     let mut row = |title: &str, text: String| rows.push(vec![title.to_owned(), text]);
-    row("size", format!("{:.1} MB", file_bytes(model.path(), facts) as f64 / 1e6));
+    row("size", format!("{:.1} MB", file_bytes(model.path())? as f64 / 1e6));
     row("parameters", format!("{} ({})", count(facts.num_parameters()), types(facts)));
     row("opset", opsets(facts));
     row("producer", facts.producer.clone());
@@ -58,7 +58,7 @@ fn as_table(model: &Teacher, facts: &Summary) -> String {
     for (name, value) in model.metadata().iter().filter(|(name, _)| name.as_str() != "recipe") {
         row(name, value.clone());
     }
-    rows.iter().map(|row| aligned_left(row)).collect::<Vec<_>>().join("\n")
+    Ok(rows.iter().map(|row| aligned_left(row)).collect::<Vec<_>>().join("\n"))
 }
 
 /// Sets a title and a text in two columns, both to the left.
@@ -72,7 +72,7 @@ fn as_json(model: &Teacher, facts: &Summary) -> Result<String> {
     Ok(serde_json::to_string_pretty(&json!({
         "file": model.path(),
         "sha256": model.fingerprint()?,
-        "file_bytes": file_bytes(model.path(), facts),
+        "file_bytes": file_bytes(model.path())?,
         "parameters": facts.num_parameters(),
         "opset": opsets(facts),
         "producer": facts.producer,

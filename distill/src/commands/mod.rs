@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod controls;
 mod demo;
 mod doctor;
 mod eval;
@@ -11,6 +12,7 @@ mod inspect;
 mod label;
 mod material;
 mod predict;
+mod probe;
 mod run;
 mod train;
 
@@ -42,6 +44,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Inspect(args) => inspect::run(args, common, &console),
         Command::Doctor => doctor::run(common, &console),
         Command::Bench(args) => bench::run(args, common, &console),
+        Command::Probe => probe::run(&console),
         Command::Demo(args) => demo::run(args, common, &console),
     }
 }

@@ -1,11 +1,11 @@
 //! `distill bench infer`: how fast ONNX Runtime answers with a model, one text and many at a time.
 
 use super::Settings;
-use super::clock::{SHORT, median, repeated, timed};
 use super::sentences::sentences;
 use super::table::Row;
 use crate::commands::Opener;
 use crate::console::Progress;
+use crate::cost::clock::{SHORT, median, repeated, timed};
 use crate::tokens::MIN_LENGTH;
 use anyhow::Result;
 use std::path::Path;

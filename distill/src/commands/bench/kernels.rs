@@ -1,9 +1,9 @@
 //! `distill bench kernels`: what the machine can do, and what products of a student's shapes make of it.
 
 use super::Settings;
-use super::clock::{Cost, cost_of, least_cost_of};
 use super::table::Row;
 use crate::console::Progress;
+use crate::cost::clock::{Cost, cost_of, least_cost_of};
 use student::Precision;
 use student::engine::bf16_unit;
 use student::measure::{self, Product, ProductKind, Threads, Triad, Work};

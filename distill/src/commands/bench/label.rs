@@ -1,13 +1,13 @@
 //! `distill bench label`: texts in a second by the path that `label` takes, and what of it the teacher does not take.
 
 use super::Settings;
-use super::clock::{Cost, median, timed};
 use super::sentences::sentences;
 use super::table::Row;
 use crate::asking::ask;
 use crate::commands::Opener;
 use crate::console::{Console, Talk};
 use crate::corpus::Subject;
+use crate::cost::clock::{Cost, median, timed};
 use crate::labels::{CHUNK, Keys};
 use crate::recipe::Recipe;
 use crate::soft_labels::{Kept, ask_teacher};

@@ -1,6 +1,5 @@
 //! `distill bench`: how fast this machine is, and how much of it training, labelling and inference use.
 
-mod clock;
 mod infer;
 mod kernels;
 mod label;

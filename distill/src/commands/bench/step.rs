@@ -1,11 +1,11 @@
 //! `distill bench step`: a training step, whole and in parts.
 
 use super::Settings;
-use super::clock::{Cost, LONG, cost_of, median, repeated, timed};
 use super::kernels::Peaks;
 use super::table::Row;
 use crate::bundle;
 use crate::console::Progress;
+use crate::cost::clock::{Cost, LONG, cost_of, median, repeated, timed};
 use anyhow::Result;
 use student::bert::Bert;
 use student::engine::DropoutKey;

@@ -1,6 +1,6 @@
 //! The measurements as rows, for people and for programs.
 
-use super::clock::Cost;
+use crate::cost::clock::Cost;
 use crate::report::aligned;
 use serde::Serialize;
 use serde_json::{Value, json};

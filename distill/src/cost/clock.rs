@@ -12,8 +12,9 @@ pub struct Cost {
     pub wall_ms: f64,
 }
 
-/// How long runs are repeated: for a part, and for a whole that needs some runs to settle.
+/// How long the runs of a part are repeated.
 pub const SHORT: Duration = Duration::from_millis(250);
+/// How long the runs of a whole are repeated, which needs some runs to settle.
 pub const LONG: Duration = Duration::from_secs(3);
 /// At least, and at most so many runs.
 const RUNS: std::ops::RangeInclusive<usize> = 3..=51;
@@ -31,6 +32,9 @@ pub fn timed<R>(work: impl FnOnce() -> R) -> (R, Cost) {
 }
 
 /// Returns what runs give, repeated for this long. The first run, which warms up, is not among them.
+///
+/// # Errors
+/// When a run fails: nothing is run after that.
 pub fn repeated<R, E>(budget: Duration, mut run: impl FnMut() -> Result<R, E>) -> Result<Vec<R>, E> {
     run()?;
     let start = Instant::now();
