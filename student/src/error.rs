@@ -51,6 +51,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A graph cannot be stored as asked.
+    #[error("the graph cannot be stored as `{format}`: {reason}")]
+    Rewrite {
+        /// The format.
+        format: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// `backward` was called without a `forward` before it.
     #[error("backward was called without a forward pass before it")]
     BackwardWithoutForward,

@@ -97,6 +97,7 @@ impl GraphBuilder {
             graph: Some(GraphProto { name: "main".into(), ..self.graph }),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             metadata_props: metadata.iter().map(entry).collect(),
+            functions: Vec::new(),
         }
     }
 
