@@ -19,8 +19,7 @@ fn logged(folder: &Path) -> BTreeMap<String, Vec<u64>> {
 
 /// Returns the folders of the runs in a store, by their order in time.
 fn runs(store: &Path) -> Vec<PathBuf> {
-    let experiments = names(store).into_iter().filter(|name| name != "0").map(|name| store.join(name));
-    let experiment = experiments.last().unwrap();
+    let experiment = names(store).into_iter().find(|name| name != "0").map(|name| store.join(name)).unwrap();
     names(&experiment)
         .into_iter()
         .filter(|name| name != "meta.yaml")

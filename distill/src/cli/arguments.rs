@@ -70,8 +70,8 @@ pub struct TrainingArgs {
     /// Make every random choice from this seed [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Write the curves to MLflow's file store too, as `mlflow:DIR`; those for TensorBoard are always written, to
-    /// tensorboard/ in the output directory
+    /// Write the run to MLflow's file store too; look at it with `MLFLOW_ALLOW_FILE_STORE=true mlflow ui
+    /// --backend-store-uri DIR`. The curves are always written for TensorBoard: `tensorboard --logdir OUT`
     #[arg(long, value_name = "mlflow:DIR")]
     pub track: Vec<Destination>,
     /// Replace the files of an earlier run in the output directory

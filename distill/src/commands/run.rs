@@ -187,11 +187,10 @@ impl Run<'_> {
 
     /// What those are told who follow the run.
     fn about(&self) -> Result<About> {
-        let folder = std::path::absolute(self.folder.path())?;
         let sha256 = |(name, value): (&String, &String)| (format!("distill.sha256.{name}"), value.clone());
         Ok(About {
-            name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            folder,
+            folder: std::path::absolute(self.folder.path())?,
+            name: self.folder.name().to_owned(),
             is_resumed: self.folder.is_resumed(),
             params: self.recipe.settings(),
             tags: self.sources.iter().map(sha256).collect(),

@@ -1,6 +1,6 @@
 //! What it costs to run a model: size, time to load, memory, latency, throughput, money.
 //!
-//! Every model is opened as one session of ONNX Runtime that does not spin. Models are timed in [`turns`], with texts of
+//! Every model is opened as one session of ONNX Runtime that does not spin. Models are timed in [turns](Turns), with texts of
 //! exactly as many tokens as said, which are those of the data, one after the other and cut. Times are those that pass on
 //! this machine; core-seconds are processor time, which another process on the machine cannot lengthen by much.
 //!
@@ -52,7 +52,7 @@ pub struct Settings {
 pub struct Candidate<'a> {
     /// The model, opened with [`Settings::options`].
     pub model: &'a mut Teacher,
-    /// Texts in its tokens: the throughput is that of the first [`Settings::TEXTS`].
+    /// Texts in its tokens: the throughput is that of [`Settings::TEXTS`] of them, which lie evenly in the data.
     pub texts: &'a Encodings,
 }
 
