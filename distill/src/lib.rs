@@ -35,3 +35,4 @@ pub mod task;
 pub mod tensors;
 pub mod tokens;
 pub mod trainer;
+pub mod vocabulary;

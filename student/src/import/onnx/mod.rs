@@ -11,8 +11,10 @@ mod numbers;
 mod parts;
 mod summary;
 mod topology;
+mod trim;
 
 pub use summary::{Stored, Summary, summary};
+pub use trim::keep_words;
 
 use crate::Error;
 use crate::export::onnx::proto::{GraphProto, ModelProto, NodeProto};

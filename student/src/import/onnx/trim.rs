@@ -1,0 +1,245 @@
+//! Somebody's graph with fewer words: the rows of its table of word embeddings that are kept, and nothing else changed.
+//!
+//! The table is what token ids are looked up in. A masked language model has as many columns in its last matrix, which
+//! is the same table or another, and as many biases; they go with the rows.
+
+use super::external::ExternalData;
+use super::graph::{Constant, Graph, attribute};
+use super::numbers::num_elements;
+use super::parts::linears;
+use super::{decode, graph_of, is_quantised, malformed};
+use crate::Error;
+use crate::export::onnx::MAX_BYTES;
+use crate::export::onnx::proto::{
+    DataLocation, DataType, Dimension, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+};
+use crate::files::{map, write_atomically};
+use prost::Message;
+use prost::bytes::Bytes;
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::path::Path;
+
+/// Writes the model at `source` to `target` with the rows `kept` of its word table alone, in this order, and all
+/// tensors in the one file.
+///
+/// `input`: the name of the graph's input for token ids. `metadata` is added to the notes of the file, or replaces them
+/// under the same keys.
+///
+/// # Errors
+/// [`Error::Read`]; [`Error::Malformed`] when the file is no ONNX model or a tensor in it is not what it claims;
+/// [`Error::Unusable`] when the table is not found, is quantised, is used for something unknown, or lacks a row;
+/// [`Error::Write`].
+pub fn keep_words(
+    source: &Path,
+    input: &str,
+    kept: &[u32],
+    target: &Path,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let mut model = decode(source, Bytes::from_owner(map(source)?))?;
+    graph_of(&model, source)?;
+    gather_in(&mut model, source)?;
+    let graph = graph_of(&model, source)?;
+    let cuts =
+        cuts(graph, input, kept).map_err(|reason| Error::Unusable { path: source.to_owned(), reason })?;
+    if let Some(graph) = &mut model.graph {
+        cut(graph, &cuts, kept).map_err(|reason| malformed(source, reason))?;
+    }
+    model.metadata_props.retain(|entry| !metadata.contains_key(&entry.key));
+    let entry =
+        |(key, value): (&String, &String)| StringStringEntryProto { key: key.clone(), value: value.clone() };
+    model.metadata_props.extend(metadata.iter().map(entry));
+    let bytes = model.encode_to_vec();
+    write_atomically(target, |file| file.write_all(&bytes))
+}
+
+/// What is cut: dimensions of tensors by their names, from one size.
+struct Cuts {
+    dimensions: BTreeMap<String, usize>,
+    rows: usize,
+}
+
+/// Takes the tensors of files beside the model into it.
+fn gather_in(model: &mut ModelProto, source: &Path) -> Result<(), Error> {
+    let mut external = ExternalData::beside(source);
+    let graph = model.graph.iter_mut();
+    let tensors = graph.flat_map(|graph| {
+        let constants =
+            graph.node.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|it| it.t.as_mut());
+        graph.initializer.iter_mut().chain(constants)
+    });
+    let mut size = 0_usize;
+    for tensor in tensors {
+        if tensor.data_location() == DataLocation::External {
+            tensor.raw_data = external.bytes(tensor)?;
+            tensor.external_data.clear();
+            tensor.set_data_location(DataLocation::Default);
+        }
+        size = size.saturating_add(tensor.raw_data.len());
+    }
+    if size > MAX_BYTES {
+        let reason = format!("its tensors take {size} bytes, more than the {MAX_BYTES} of one ONNX file");
+        return Err(Error::Unusable { path: source.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// Finds the table, and what has to be cut with it.
+fn cuts(graph: &GraphProto, input: &str, kept: &[u32]) -> Result<Cuts, String> {
+    let walk = Graph::new(graph);
+    let table = table(&walk, input)?;
+    if table.transposed {
+        return Err(format!("its word table `{}` is stored transposed", table.tensor.name));
+    }
+    let rows = usize::try_from(table.tensor.dims[0]).unwrap_or(0);
+    if let Some(id) = kept.iter().find(|&&id| id as usize >= rows) {
+        return Err(format!(
+            "its word table `{}` has {rows} rows, and none for the id `{id}`",
+            table.tensor.name
+        ));
+    }
+    let mut dimensions = BTreeMap::from([(stored_name(&walk, table)?, 0)]);
+    for linear in linears(&walk) {
+        let [out, inner] = if linear.weight.transposed { [1, 0] } else { [0, 1] };
+        if (linear.weight.tensor.dims[out], linear.weight.tensor.dims[inner])
+            != (rows as i64, table.tensor.dims[1])
+        {
+            continue;
+        }
+        dimensions.insert(stored_name(&walk, linear.weight)?, out);
+        if let Some(bias) = linear.bias {
+            dimensions.insert(stored_name(&walk, bias)?, 0);
+        }
+    }
+    Ok(Cuts { dimensions, rows })
+}
+
+/// Returns the constant that the ids are looked up in.
+fn table<'a>(graph: &Graph<'a>, input: &str) -> Result<Constant<'a>, String> {
+    let (mut values, mut seen) = (vec![input.to_owned()], HashSet::new());
+    let (mut found, mut quantised) = (Vec::<Constant<'a>>::new(), None);
+    while let Some(value) = values.pop() {
+        for &i in graph.consumers(&value).iter().filter(|&&i| seen.insert(i)) {
+            let node: &'a NodeProto = &graph.nodes[i];
+            let place = match node.op_type.as_str() {
+                "Cast" | "Identity" | "Reshape" | "Flatten" | "Unsqueeze" | "Squeeze" => {
+                    values.extend(node.output.iter().cloned());
+                    continue;
+                }
+                "Gather" if node.input.get(1) == Some(&value) && is_by_row(node) => 0,
+                "EmbedLayerNormalization" if node.input.first() == Some(&value) => 2,
+                _ => continue,
+            };
+            match graph.constant_input(node, place, 2) {
+                Some(table) if is_float(table.tensor) => found.push(table),
+                _ => quantised = Some(describe(graph, node, place)),
+            }
+        }
+    }
+    let first = *found.first().ok_or_else(|| match quantised {
+        Some(how) => how,
+        None => format!("no table of word embeddings is looked up with the input `{input}`"),
+    })?;
+    if found.iter().any(|other| !std::ptr::eq(other.tensor, first.tensor)) {
+        return Err(format!("more than one table is looked up with the input `{input}`"));
+    }
+    Ok(first)
+}
+
+/// Says what ids are looked up in, when it is no table of floating-point numbers.
+fn describe(graph: &Graph<'_>, node: &NodeProto, place: usize) -> String {
+    let stored = node.input.get(place).and_then(|value| graph.constant(value));
+    let maker = node.input.get(place).and_then(|value| graph.producer(value));
+    let is_small = stored.is_some_and(|stored| !is_float(stored.tensor));
+    if is_small || maker.is_some_and(|maker| is_quantised(&maker.op_type)) {
+        let name = &node.name;
+        return format!(
+            "its word embeddings are quantised (node `{name}`); start from the model before quantisation"
+        );
+    }
+    format!("node `{}` looks ids up in what is no constant table", node.name)
+}
+
+fn is_by_row(node: &NodeProto) -> bool {
+    attribute(node, "axis").is_none_or(|axis| axis.i == 0)
+}
+
+fn is_float(tensor: &TensorProto) -> bool {
+    matches!(tensor.data_type(), DataType::Float | DataType::Float16 | DataType::Bfloat16 | DataType::Double)
+}
+
+/// Returns the name under which a constant is an initializer of the graph or the output of a node.
+fn stored_name(graph: &Graph<'_>, constant: Constant<'_>) -> Result<String, String> {
+    let is_it =
+        |name: &&&str| graph.constant(name).is_some_and(|it| std::ptr::eq(it.tensor, constant.tensor));
+    let in_nodes = |name: &&&str| graph.producer(name).is_none_or(|node| node.op_type == "Constant");
+    let name = graph.names().iter().filter(in_nodes).find(is_it);
+    name.map(|name| (*name).to_owned()).ok_or_else(|| format!("the tensor `{}` has no name", constant.name))
+}
+
+/// Cuts the tensors, and the outputs of the graph that are as long as the table.
+fn cut(graph: &mut GraphProto, cuts: &Cuts, kept: &[u32]) -> Result<(), String> {
+    for tensor in &mut graph.initializer {
+        if let Some(&dimension) = cuts.dimensions.get(&tensor.name) {
+            *tensor = select(tensor, dimension, kept)?;
+        }
+    }
+    for node in graph.node.iter_mut().filter(|node| node.op_type == "Constant") {
+        let Some(&dimension) = node.output.first().and_then(|name| cuts.dimensions.get(name)) else {
+            continue;
+        };
+        for tensor in node.attribute.iter_mut().filter_map(|attribute| attribute.t.as_mut()) {
+            *tensor = select(tensor, dimension, kept)?;
+        }
+    }
+    if cuts.dimensions.len() > 1 {
+        let types = graph.output.iter_mut().filter_map(|output| output.r#type.as_mut()?.tensor_type.as_mut());
+        let shapes = types.filter_map(|tensor| tensor.shape.as_mut());
+        let whole = Some(Dimension::Value(cuts.rows as i64));
+        for size in shapes.flat_map(|shape| &mut shape.dim).filter(|size| size.value == whole) {
+            size.value = Some(Dimension::Value(kept.len() as i64));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the chosen slices of a tensor along one of its dimensions.
+fn select(tensor: &TensorProto, dimension: usize, kept: &[u32]) -> Result<TensorProto, String> {
+    let raw = raw_bytes(tensor);
+    let elements = num_elements(tensor).filter(|&elements| elements > 0);
+    let wrong =
+        || format!("the tensor `{}` does not hold what its shape {:?} says", tensor.name, tensor.dims);
+    let elements = elements.ok_or_else(wrong)?;
+    let width = raw.len() / elements;
+    if width == 0 || width * elements != raw.len() {
+        return Err(wrong());
+    }
+    let inner: usize = tensor.dims[dimension + 1..].iter().map(|&size| size as usize).product();
+    let (slice, size) = (inner * width, tensor.dims[dimension] as usize);
+    let mut bytes = Vec::with_capacity(raw.len() / size * kept.len());
+    for outer in raw.chunks_exact(slice * size) {
+        for &id in kept {
+            bytes.extend_from_slice(&outer[id as usize * slice..][..slice]);
+        }
+    }
+    let mut dims = tensor.dims.clone();
+    dims[dimension] = kept.len() as i64;
+    let (name, data_type) = (tensor.name.clone(), tensor.data_type);
+    Ok(TensorProto { dims, data_type, name, raw_data: bytes.into(), ..TensorProto::default() })
+}
+
+/// Returns the numbers of a tensor as bytes, in whichever field they are.
+fn raw_bytes(tensor: &TensorProto) -> Bytes {
+    if !tensor.raw_data.is_empty() {
+        return tensor.raw_data.clone();
+    }
+    match tensor.data_type() {
+        DataType::Float => tensor.float_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DataType::Double => tensor.double_data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DataType::Float16 | DataType::Bfloat16 => {
+            tensor.int32_data.iter().flat_map(|&bits| (bits as u16).to_le_bytes()).collect()
+        }
+        _ => Bytes::new(),
+    }
+}
