@@ -13,6 +13,7 @@ pub mod asking;
 pub mod batches;
 pub mod blueprint;
 pub mod bundle;
+pub mod card;
 pub mod cli;
 pub mod commands;
 pub mod console;

@@ -73,6 +73,16 @@ impl Staged {
 }
 
 impl Trimmed {
+    /// Returns what the trimmed graph says of it, to be added to its notes.
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        let notes = [
+            ("vocabulary_sha256", self.sha256.clone()),
+            ("vocabulary_texts", self.texts.to_string()),
+            ("vocabulary_pieces", format!("{} of {}", self.pieces_after, self.pieces_before)),
+        ];
+        notes.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
     /// Says it in a line.
     pub fn to_line(&self) -> String {
         format!(
@@ -115,24 +125,30 @@ pub fn stage(
     write_tokenizer(tokenizer.source(), &plan.definition, &plan.numbering, &trimmed)?;
     let renamed = Tokenizer::open(&trimmed, tokenizer.max_length())?;
     let sample = compare_tokens(&plan, tokenizer, &renamed, corpus)?;
+    let facts = facts(&plan, &sample, corpus);
     let [mut before, mut after] = match model {
-        Model::Student(bundle) => cut_student(bundle, &plan.numbering, [&whole, &trimmed], options)?,
-        Model::Graph { onnx, .. } => cut_graph(onnx, &config, &plan.numbering, &trimmed, options)?,
+        Model::Student(bundle) => {
+            cut_student(bundle, &plan.numbering, facts.notes(), [&whole, &trimmed], options)?
+        }
+        Model::Graph { onnx, .. } => {
+            cut_graph(onnx, &config, &plan.numbering, &facts.notes(), &trimmed, options)?
+        }
     };
     compare_logits(&sample, &mut before, &mut after, console)?;
     let _ = std::fs::remove_dir_all(whole);
-    let trimmed = facts(&plan, &sample, corpus);
-    Ok(Staged { folder, trimmed })
+    Ok(Staged { folder, trimmed: facts })
 }
 
 /// Writes our student whole and trimmed, and opens both.
 fn cut_student(
     bundle: &Bundle,
     numbering: &Numbering,
+    notes: BTreeMap<String, String>,
     [whole, trimmed]: [&PathBuf; 2],
     options: &Options<'_>,
 ) -> Result<[Teacher; 2]> {
-    let metadata = bundle::metadata_of(&bundle.folder);
+    let mut metadata = bundle::metadata_of(&bundle.folder);
+    metadata.extend(notes);
     onnx::write(&bundle.bert, &bundle.params, &whole.join(bundle::ONNX), &BTreeMap::new())?;
     bundle::write_text(&whole.join(CONFIG), &bundle.bert.config().to_json())?;
     let (bert, params) = cut_weights(&bundle.bert, &bundle.params, numbering)?;
@@ -145,12 +161,13 @@ fn cut_graph(
     onnx: &Path,
     config: &Value,
     numbering: &Numbering,
+    notes: &BTreeMap<String, String>,
     trimmed: &Path,
     options: &Options<'_>,
 ) -> Result<[Teacher; 2]> {
     let whole = Teacher::open(onnx, options)?;
     let graph = trimmed.join(bundle::ONNX);
-    keep_words(onnx, &whole.signature().input_ids.name, numbering.kept(), &graph, &BTreeMap::new())?;
+    keep_words(onnx, &whole.signature().input_ids.name, numbering.kept(), &graph, notes)?;
     write_json(&trimmed.join(CONFIG), &renumbered_config(config, numbering)?)?;
     Ok([whole, Teacher::open(trimmed, options)?])
 }

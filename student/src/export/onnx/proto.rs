@@ -1,6 +1,6 @@
 //! The messages of ONNX's protobuf schema (`onnx.proto`, IR version 8) that a transformer encoder needs.
 //!
-//! What only describes is left out (documentation, shapes of inner values), and protobuf skips it. What a graph would
+//! What only describes is left out, and protobuf skips it. What a graph would
 //! not be the same without, but nobody here reads, is kept as bytes and written as it was. Tensors share the bytes they
 //! are decoded from.
 
@@ -58,6 +58,9 @@ pub struct GraphProto {
     pub input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
+    /// Types of inner values, by which runtimes choose their kernels.
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfoProto>,
     /// Quantisation of inner values.
     #[prost(bytes = "bytes", repeated, tag = "14")]
     pub quantization_annotation: Vec<Bytes>,

@@ -11,7 +11,8 @@ use super::{decode, graph_of, is_quantised, malformed};
 use crate::Error;
 use crate::export::onnx::MAX_BYTES;
 use crate::export::onnx::proto::{
-    DataLocation, DataType, Dimension, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    DataLocation, DataType, Dimension, DimensionProto, GraphProto, ModelProto, NodeProto,
+    StringStringEntryProto, TensorProto, ValueInfoProto,
 };
 use crate::files::{map, write_atomically};
 use prost::Message;
@@ -193,15 +194,25 @@ fn cut(graph: &mut GraphProto, cuts: &Cuts, kept: &[u32]) -> Result<(), String> 
             *tensor = select(tensor, dimension, kept)?;
         }
     }
+    let whole = Some(Dimension::Value(cuts.rows as i64));
+    // What is said of inner values that are as long as the table is true no more; types of other kinds are not read here.
+    graph
+        .value_info
+        .retain(|value| sizes(value).is_some_and(|sizes| sizes.iter().all(|size| size.value != whole)));
     if cuts.dimensions.len() > 1 {
         let types = graph.output.iter_mut().filter_map(|output| output.r#type.as_mut()?.tensor_type.as_mut());
         let shapes = types.filter_map(|tensor| tensor.shape.as_mut());
-        let whole = Some(Dimension::Value(cuts.rows as i64));
         for size in shapes.flat_map(|shape| &mut shape.dim).filter(|size| size.value == whole) {
             size.value = Some(Dimension::Value(kept.len() as i64));
         }
     }
     Ok(())
+}
+
+/// Returns the sizes of a tensor, as far as they are told; nothing for a value that is no tensor.
+fn sizes(value: &ValueInfoProto) -> Option<&[DimensionProto]> {
+    let tensor = value.r#type.as_ref()?.tensor_type.as_ref()?;
+    Some(tensor.shape.as_ref().map_or(&[], |shape| &shape.dim))
 }
 
 /// Returns the chosen slices of a tensor along one of its dimensions.
