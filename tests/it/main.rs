@@ -14,6 +14,7 @@ mod gradients;
 mod onnx_parity;
 mod pipeline;
 mod reference;
+mod slim;
 mod support;
 mod tables;
 mod tracking;

@@ -1,6 +1,8 @@
 //! An ONNX model in memory: lowered from a student or read from a file, rewritten, and written.
 
-use super::proto::{AttributeType, DataLocation, GraphProto, ModelProto, TensorProto};
+use super::proto::{
+    AttributeType, DataLocation, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
+};
 use super::{GraphBuilder, MAX_BYTES};
 use crate::files::{map, write_atomically};
 use crate::import::onnx::external::ExternalData;
@@ -78,6 +80,15 @@ impl Model {
             return Err(Error::Write { path: path.to_owned(), source });
         }
         write_atomically(path, |file| file.write_all(&self.proto.encode_to_vec()))
+    }
+
+    /// Adds notes, or replaces those under the same keys.
+    #[must_use]
+    pub fn with_notes(mut self, notes: &BTreeMap<String, String>) -> Self {
+        let all = self.metadata().into_iter().chain(notes.clone()).collect::<BTreeMap<_, _>>();
+        self.proto.metadata_props =
+            all.into_iter().map(|(key, value)| StringStringEntryProto { key, value }).collect();
+        self
     }
 
     /// Returns the notes about where the model comes from.

@@ -11,6 +11,7 @@ pub(crate) mod numbers;
 mod parts;
 mod summary;
 mod topology;
+mod trim;
 
 pub use summary::{Stored, Summary, summary};
 
