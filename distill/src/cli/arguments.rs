@@ -165,26 +165,6 @@ pub struct LabelArgs {
     pub columns: DataArgs,
 }
 
-/// Arguments of `export`
-#[derive(Clone, Debug, Args)]
-pub struct ExportArgs {
-    /// The directory that `train` or `finetune` wrote
-    #[arg(long, value_name = "DIR")]
-    pub student: PathBuf,
-    /// Write to this directory
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Verify on the texts of this file [default: a few built-in sentences]
-    #[arg(long, value_name = "FILE")]
-    pub data: Option<PathBuf>,
-    /// Replace the files in the output directory
-    #[arg(long)]
-    pub overwrite: bool,
-    /// What to read
-    #[command(flatten)]
-    pub columns: DataArgs,
-}
-
 /// Arguments of `eval`
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {

@@ -1,12 +1,14 @@
 //! The command line: parsed here, and acted on elsewhere.
 
 mod arguments;
+mod export;
 mod overlay;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
-    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs, LabelArgs,
+    PredictArgs, TrainArgs, TrainingArgs,
 };
+pub use export::{ExportArgs, Size};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

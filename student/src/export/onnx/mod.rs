@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The size above which protobuf's 2 GiB come too near, in bytes.
-const MAX_BYTES: usize = 1_800_000_000;
+pub(crate) const MAX_BYTES: usize = 1_800_000_000;
 
 /// Writes a model as one ONNX file, with `metadata` as its `metadata_props`.
 ///
