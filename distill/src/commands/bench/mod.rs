@@ -3,7 +3,7 @@
 mod infer;
 mod kernels;
 mod label;
-mod sentences;
+pub mod sentences;
 mod step;
 mod table;
 
