@@ -1,5 +1,6 @@
 //! Examples as the student sees them: tokens, what is right, and what the teacher says, all where they lie on disk.
 
+use crate::batches::Permutation;
 use crate::labels::LabelStore;
 use crate::table::Table;
 use crate::task::Gold;
@@ -32,6 +33,9 @@ struct Soft {
     store: Arc<LabelStore>,
     rows: Arc<[u32]>,
 }
+
+/// Keeps the permutation of a control apart from those by which examples are visited.
+const SHUFFLE: u64 = 0x7368_7566_666c_6564;
 
 impl Examples {
     /// Takes all rows of a table. `meaning`: what each of its labels means, empty for a regression.
@@ -68,6 +72,22 @@ impl Examples {
             part.soft = Some(Soft { store: Arc::clone(store), rows });
         }
         Ok(())
+    }
+
+    /// Returns the same examples without what a teacher said.
+    pub fn untaught(&self) -> Self {
+        Examples { soft: None, ..self.clone() }
+    }
+
+    /// Returns the same examples, each with what a teacher said of another of them: a permutation that belongs to `seed`.
+    pub fn shuffled(&self, seed: u64) -> Self {
+        let Some(Soft { store, rows }) = &self.soft else { return self.clone() };
+        let others = Permutation::new(self.len(), &[seed, SHUFFLE]);
+        let mut shuffled = rows.to_vec();
+        for example in 0..self.len() {
+            shuffled[self.row(example)] = rows[self.row(others.get(example))];
+        }
+        Examples { soft: Some(Soft { store: Arc::clone(store), rows: shuffled.into() }), ..self.clone() }
     }
 
     /// Returns the same examples as they stand in the table of another tokenizer.

@@ -37,4 +37,5 @@ pub mod table;
 pub mod task;
 pub mod tensors;
 pub mod tokens;
+pub mod track;
 pub mod trainer;

@@ -71,6 +71,19 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), existing, lock })
     }
 
+    /// Opens a folder within this one for a run that belongs to it; it is continued where this one is, if it was begun.
+    ///
+    /// # Errors
+    /// As [`RunFolder::open`].
+    pub fn inner(&self, name: &Path, produces: &str) -> Result<Self> {
+        let path = self.join(name);
+        let existing = match self.existing {
+            Existing::Resume if !path.join(produces).exists() => Existing::Refuse,
+            existing => existing,
+        };
+        RunFolder::open(&path, existing, produces)
+    }
+
     /// Says whether the run that wrote the folder is continued.
     pub fn is_resumed(&self) -> bool {
         self.existing == Existing::Resume
@@ -95,7 +108,9 @@ fn is_harmless(name: &OsStr) -> bool {
 
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.
 fn remove_leftovers(path: &Path) {
-    for folder in ["", "checkpoint", "onnx", "tokens", "labels.tokens"].map(|name| path.join(name)) {
+    for folder in
+        ["", "checkpoint", "onnx", "tokens", "labels.tokens", "tensorboard"].map(|name| path.join(name))
+    {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         for file in entries.map(|entry| entry.path()).filter(|path| is_temporary(path)) {
             // One that cannot be removed only takes space.

@@ -1,8 +1,7 @@
 //! Threads, interruption and resumption never change a bit of the result.
 
-use crate::support::dir::Dir;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use crate::support::dir::{Dir, quietly, wait_until};
+use std::process::Command;
 
 const TRAIN: &str = "train --teacher teacher --data train.tsv --eval dev.tsv --student student.json --seed 7 --epochs 2 \
                      --batch-size 8 --eval-every 5 --set train.accumulate=2";
@@ -56,21 +55,9 @@ fn a_run_that_is_killed_anywhere_resumes_to_the_same_bytes() {
     }
 }
 
-fn quietly(command: &mut Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
-}
-
 fn logged_steps(dir: &Dir, out: &str) -> usize {
     let log = std::fs::read_to_string(dir.path(out).join("log.jsonl")).unwrap_or_default();
     log.lines().filter(|line| line.contains("\"step\",")).count()
-}
-
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(120), "nothing happened for two minutes");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

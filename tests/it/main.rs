@@ -6,6 +6,7 @@
 mod architecture;
 mod bench;
 mod cli;
+mod controls;
 mod cost;
 mod determinism;
 mod errors;
@@ -15,3 +16,4 @@ mod pipeline;
 mod reference;
 mod support;
 mod tables;
+mod tracking;

@@ -1,6 +1,7 @@
 //! The flags of each command, as the user reads them.
 
 use crate::recipe::Precision;
+use crate::track::Destination;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -69,6 +70,10 @@ pub struct TrainingArgs {
     /// Make every random choice from this seed [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Write the curves to MLflow's file store too, as `mlflow:DIR`; those for TensorBoard are always written, to
+    /// tensorboard/ in the output directory
+    #[arg(long, value_name = "mlflow:DIR")]
+    pub track: Vec<Destination>,
     /// Replace the files of an earlier run in the output directory
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
@@ -114,6 +119,10 @@ pub struct TrainArgs {
     /// Weigh the teacher with this and the labels with the rest [default: 0.9]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub alpha: Option<f64>,
+    /// Train the student twice more, on labels alone and with the logits of other texts, to controls/ in the output
+    /// directory, and say what distillation added
+    #[arg(long)]
+    pub controls: bool,
     /// What to read
     #[command(flatten)]
     pub columns: DataArgs,

@@ -3,7 +3,7 @@
 mod sources;
 
 use super::finetune::finetune;
-use super::train::distil;
+use super::train::{Besides, distil};
 use crate::cli::{Common, DemoArgs};
 use crate::console::Console;
 use crate::recipe::Recipe;
@@ -34,14 +34,14 @@ pub fn run(args: &DemoArgs, common: &Common, console: &Console) -> Result<()> {
     making.student.init = Some(encoder);
     making.train.epochs = 1;
     making.train.eval_every = Some(150);
-    finetune(making, &teacher, common, console)?;
+    finetune(making, &teacher, &[], common, console)?;
 
     console.say("\n2. Distil it into a student several times smaller");
     recipe.teacher.path = Some(teacher.path().to_owned());
     recipe.student.shape = Some(STUDENT.into());
     recipe.train.epochs = 3;
     recipe.train.learning_rate = Some(1e-3);
-    distil(recipe, &student, common, console)?;
+    distil(recipe, &student, &Besides::default(), common, console)?;
 
     let program = std::env::args().next().unwrap_or_else(|| "distill".into());
     let (teacher, student, eval) = (teacher.path().display(), student.path().display(), texts.eval.display());

@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::corpus::Subject;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
+use crate::track::Destination;
 use crate::trainer::course;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -24,14 +25,20 @@ const RATE: f64 = 5e-5;
 pub fn run(args: &FinetuneArgs, common: &Common, console: &Console) -> Result<()> {
     let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
-    finetune(recipe, &folder, common, console)
+    finetune(recipe, &folder, &args.training.track, common, console)
 }
 
-/// Trains an encoder by a recipe, into a folder.
+/// Trains an encoder by a recipe, into a folder. `tracked`: where the run can be followed besides.
 ///
 /// # Errors
 /// As [`run`].
-pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: &Console) -> Result<()> {
+pub fn finetune(
+    mut recipe: Recipe,
+    folder: &RunFolder,
+    tracked: &[Destination],
+    common: &Common,
+    console: &Console,
+) -> Result<()> {
     let base = required(recipe.student.init.clone(), "base", "the directory of the encoder to start with")?;
     let config = read_config(&base.join("config.json"))?;
     let subject = Subject::of_data(&recipe.data, Some(config.max_position_embeddings))?;
@@ -61,6 +68,7 @@ pub fn finetune(mut recipe: Recipe, folder: &RunFolder, common: &Common, console
         eval: &eval,
         tokenizer: tokenizer.source(),
         sources,
+        tracked,
         console,
     };
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod controls;
 mod demo;
 mod doctor;
 mod eval;

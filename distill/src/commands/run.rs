@@ -7,12 +7,13 @@ use crate::console::Console;
 use crate::corpus::Subject;
 use crate::data::fingerprint;
 use crate::examples::Examples;
-use crate::log::RunLog;
+use crate::log::{self, RunLog, read_scalars};
 use crate::measure::Scorer;
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
+use crate::track::{About, Destination, Ending, Trackers};
 use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Run<'a> {
     pub tokenizer: &'a Path,
     /// The fingerprints of what the run is made from, by name.
     pub sources: BTreeMap<String, String>,
+    /// Where the run can be followed, besides its folder.
+    pub tracked: &'a [Destination],
     /// What is said meanwhile.
     pub console: &'a Console,
 }
@@ -134,9 +137,10 @@ impl Run<'_> {
         let total = course.total_steps();
         let done = checkpoint.step(engine)?;
         self.announce(engine, &objective, (done, total));
-        let path = self.folder.join("log.jsonl");
+        let path = self.folder.join(log::FILE);
         let terms = objective.terms().iter().map(|term| term.loss.name()).collect();
-        let mut log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
+        let log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
+        let mut log = log.followed_by(Trackers::open(&self.about()?, self.tracked, &read_scalars(&path)?)?);
         let mut last_checkpoint = Instant::now();
         let outcome = Trainer {
             engine,
@@ -156,8 +160,13 @@ impl Run<'_> {
             on_event: &mut |event: Event<'_>| log.record(event),
         }
         .run(course);
-        log.finish();
-        Ok((outcome?, score_name))
+        let ended = log.finish(match &outcome {
+            Ok(outcome) if outcome.interrupted => Ending::Stopped,
+            Ok(_) => Ending::Finished,
+            Err(_) => Ending::Failed,
+        });
+        let outcome = outcome?;
+        ended.map(|()| (outcome, score_name))
     }
 
     fn announce(&self, engine: &CpuEngine<Bert>, objective: &Objective, (done, total): (u64, u64)) {
@@ -174,6 +183,19 @@ impl Run<'_> {
             self.recipe.train.precision.engine(),
             if done > 0 { format!(", resumed after {done}") } else { String::new() },
         ));
+    }
+
+    /// What those are told who follow the run.
+    fn about(&self) -> Result<About> {
+        let folder = std::path::absolute(self.folder.path())?;
+        let sha256 = |(name, value): (&String, &String)| (format!("distill.sha256.{name}"), value.clone());
+        Ok(About {
+            name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            folder,
+            is_resumed: self.folder.is_resumed(),
+            params: self.recipe.settings(),
+            tags: self.sources.iter().map(sha256).collect(),
+        })
     }
 
     /// Tells this run from all others: the recipe, what it is made from, and the order in which it visits its examples.

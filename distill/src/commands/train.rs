@@ -2,6 +2,7 @@
 
 use super::Opener;
 use super::compare::{Contender, compare};
+use super::controls::{self, Added, Control};
 use super::material::{Shelf, Signal, prepare, required};
 use super::run::{Finished, RECIPE, Run};
 use crate::blueprint::{Blueprint, Purpose};
@@ -12,14 +13,16 @@ use crate::corpus::Subject;
 use crate::examples::Examples;
 use crate::metrics::argmax;
 use crate::recipe::Recipe;
-use crate::report::DataFacts;
+use crate::report::{DataFacts, ModelReport, Report};
 use crate::run_folder::RunFolder;
 use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::folder_of;
 use crate::task::{Gold, check_order};
 use crate::tokens::Tokenizer;
+use crate::track::Destination;
 use crate::trainer::course;
 use anyhow::Result;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,14 +39,30 @@ const RANDOM_RATE: f64 = 5e-4;
 pub fn run(args: &TrainArgs, common: &Common, console: &Console) -> Result<()> {
     let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
-    distil(recipe, &folder, common, console)
+    let controls: &[Control] = if args.controls { &Control::ALL } else { &[] };
+    distil(recipe, &folder, &Besides { tracked: &args.training.track, controls }, common, console)
+}
+
+/// What is wanted besides the student.
+#[derive(Default)]
+pub struct Besides<'a> {
+    /// Where its run can be followed, besides its folder.
+    pub tracked: &'a [Destination],
+    /// The controls that are trained after it.
+    pub controls: &'a [Control],
 }
 
 /// Distils a student by a recipe, into a folder.
 ///
 /// # Errors
 /// As [`run`].
-pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: &Console) -> Result<()> {
+pub fn distil(
+    mut recipe: Recipe,
+    folder: &RunFolder,
+    besides: &Besides<'_>,
+    common: &Common,
+    console: &Console,
+) -> Result<()> {
     let opener = Opener { common, console };
     let path = required(recipe.teacher.path.clone(), "teacher", "the directory of the model to learn from")?;
     let mut teacher = opener.teacher(&recipe.teacher, &path)?;
@@ -61,6 +80,7 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     let shelf = Shelf { subject: &subject, folder: folder_of(&labels), threads, console };
     let tables = shelf.tables(&recipe.data, &student_tokenizer)?;
     let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
+    Control::check(besides.controls, train.num_labelled())?;
     let data = recipe.data.clone();
     let as_the_teacher_reads = || match tokenizer.encodes_like(&student_tokenizer) {
         true => Ok(tables.clone()),
@@ -76,8 +96,8 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     };
 
     let length = |example| train.length(example);
-    let course = course(train.len(), &length, &recipe.train);
-    recipe.resolve(course.total_steps(), if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
+    let total = course(train.len(), &length, &recipe.train).total_steps();
+    recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
     recipe.data.max_length = Some(subject.max_length);
     let sources = BTreeMap::from([
         ("teacher".to_owned(), teacher.fingerprint()?.to_owned()),
@@ -86,19 +106,67 @@ pub fn distil(mut recipe: Recipe, folder: &RunFolder, common: &Common, console: 
     ]);
     // It has said all that it will be asked: its memory is the student's now.
     drop(teacher);
-    let run = Run {
-        folder,
-        recipe: &recipe,
+    let tracked = besides.tracked;
+    let lesson = Lesson {
         subject: &subject,
-        train: &train,
-        eval: &eval,
-        tokenizer: student_tokenizer.source(),
+        train,
+        eval,
+        tokenizer: &student_tokenizer,
         sources,
-        console,
+        tracked,
+        opener: &opener,
     };
-    let notify = |line: &str| console.say(line);
-    let Some(finished) = run.execute(blueprint, course, &opener.options(&notify))? else { return Ok(()) };
-    report(&finished, &path, folder, [&eval_of_teacher, &eval], &subject, &opener)
+    let Some(student) = lesson.teach(&recipe, folder, blueprint)? else { return Ok(()) };
+    let mut controls = Vec::new();
+    for &control in besides.controls {
+        console.say(format_args!("\ncontrol: {}", control.describe()));
+        let recipe = control.recipe(&recipe, subject.is_regression());
+        let folder = folder.inner(&Path::new(controls::FOLDER).join(control.name()), RECIPE)?;
+        let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+        let Some(finished) = lesson.teach(&recipe, &folder, blueprint)? else { return Ok(()) };
+        controls.push((folder, finished));
+    }
+    let students: Vec<_> = std::iter::once((folder, &student))
+        .chain(controls.iter().map(|(folder, finished)| (folder, finished)))
+        .collect();
+    report(&students, &path, [&eval_of_teacher, &lesson.eval], &subject, &opener)
+}
+
+/// What a student and its controls have in common.
+struct Lesson<'a> {
+    subject: &'a Subject,
+    train: Examples,
+    eval: Examples,
+    tokenizer: &'a Tokenizer,
+    sources: BTreeMap<String, String>,
+    tracked: &'a [Destination],
+    opener: &'a Opener<'a>,
+}
+
+impl Lesson<'_> {
+    /// Trains a student by a resolved recipe, into a folder. Returns nothing when interrupted.
+    fn teach(&self, recipe: &Recipe, folder: &RunFolder, blueprint: Blueprint) -> Result<Option<Finished>> {
+        let train = match (recipe.objective.objective()?.needs_teacher(), recipe.teacher.shuffled) {
+            (false, _) => self.train.untaught(),
+            (true, true) => self.train.shuffled(recipe.train.seed),
+            (true, false) => self.train.clone(),
+        };
+        let length = |example| train.length(example);
+        let console = self.opener.console;
+        let run = Run {
+            folder,
+            recipe,
+            subject: self.subject,
+            train: &train,
+            eval: &self.eval,
+            tokenizer: self.tokenizer.source(),
+            sources: self.sources.clone(),
+            tracked: self.tracked,
+            console,
+        };
+        let notify = |line: &str| console.say(line);
+        run.execute(blueprint, course(train.len(), &length, &recipe.train), &self.opener.options(&notify))
+    }
 }
 
 /// The labelled rows on which the order of the teacher's classes is checked, at most: far more than it takes.
@@ -126,21 +194,21 @@ fn student_tokenizer(recipe: &Recipe, teacher: &Path, max_length: usize) -> Resu
     bundle::tokenizer(&folder, max_length)
 }
 
-/// Sets the student that was written beside its teacher. `eval`: the same texts with the tokens of the one and of the
-/// other.
+/// Sets the students that were written, the distilled one first and then its controls, beside their teacher. `eval`: the
+/// same texts with the tokens of the teacher and of the students.
 ///
 /// What the teacher's file says of them is in the store, so it is opened only to be timed.
 fn report(
-    finished: &Finished,
+    students: &[(&RunFolder, &Finished)],
     teacher: &Path,
-    folder: &RunFolder,
     eval: [&Examples; 2],
     subject: &Subject,
     opener: &Opener<'_>,
 ) -> Result<()> {
     let console = opener.console;
-    let mut contenders = Vec::with_capacity(eval.len());
-    for (path, eval) in [teacher, folder.path()].into_iter().zip(eval) {
+    let mut contenders = Vec::with_capacity(1 + students.len());
+    let of_students = students.iter().map(|(folder, _)| (folder.path(), eval[1]));
+    for (path, eval) in std::iter::once((teacher, eval[0])).chain(of_students) {
         contenders.push(Contender::open(opener, path, subject)?.with_texts(eval.encodings(0..eval.len())));
     }
     if let Some(logits) = eval[0].soft(0..eval[0].len()) {
@@ -156,9 +224,31 @@ fn report(
         sha256: table.fingerprint().to_owned(),
     };
     let mut report = compare(&mut contenders, &gold, data, subject, console)?;
-    report.training = Some(finished.summary());
+    let [(folder, student), controls @ ..] = students else { return Ok(()) };
+    let mut training = student.summary();
+    let added = added(&report, &student.score_name);
+    if let Some(added) = &added {
+        let of = |(folder, finished): &(&RunFolder, &Finished)| {
+            let mut summary = finished.summary();
+            summary["folder"] = json!(folder.path());
+            summary
+        };
+        training["controls"] = controls.iter().map(of).collect();
+        training["added"] = json!(added);
+    }
+    report.training = Some(training);
     bundle::write_text(&folder.join("report.json"), &report.to_json())?;
     console.hand_out(if console.json { report.to_json() } else { report.to_table() });
+    if let Some(added) = added {
+        console.say(added.sentence());
+    }
     console.say(format_args!("the student is in {}", folder.path().display()));
     Ok(())
+}
+
+/// Says what distillation added, where there are controls.
+fn added(report: &Report, figure: &str) -> Option<Added> {
+    let [_, student, undistilled, shuffled] = &report.models[..] else { return None };
+    let of = |model: &ModelReport| model.quality.get(figure).and_then(Value::as_f64).or(model.agreement);
+    Some(Added::new(figure, of(student)?, [of(undistilled)?, of(shuffled)?]))
 }

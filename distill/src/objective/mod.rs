@@ -151,6 +151,11 @@ impl Objective {
         &self.terms
     }
 
+    /// Says whether a term compares with the teacher.
+    pub fn needs_teacher(&self) -> bool {
+        self.terms.iter().any(|term| term.loss.needs_teacher())
+    }
+
     /// Refuses terms that need what the data does not supply, before any work is done.
     ///
     /// # Errors

@@ -64,6 +64,17 @@ impl Recipe {
         toml::to_string(self).expect("a recipe holds only strings, numbers and paths")
     }
 
+    /// Returns every setting that is decided, as `section.key` with its value; texts without quotes.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let table: toml::Table = self.to_toml().parse().expect("a recipe that was written can be read");
+        let shown = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let section = |(name, section): (&String, &toml::Value)| {
+            let settings = section.as_table().into_iter().flatten();
+            settings.map(|(key, value)| (format!("{name}.{key}"), shown(value))).collect::<Vec<_>>()
+        };
+        table.iter().flat_map(section).collect()
+    }
+
     /// Refuses settings that no run could use.
     ///
     /// # Errors
@@ -149,6 +160,20 @@ mod tests {
         recipe.student.init_layers = Some(vec![1, 3]);
         recipe.objective.resolve(true, true, false).unwrap();
         assert_eq!(load(&recipe.to_toml(), &[]).unwrap(), recipe);
+    }
+
+    #[test]
+    fn every_setting_has_a_name_and_a_value() {
+        let mut recipe = Recipe::default();
+        recipe.data.task = "sst2".into();
+        recipe.student.init_layers = Some(vec![1, 3]);
+        let settings = recipe.settings();
+        let value =
+            |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        assert_eq!(value("data.task"), Some("sst2"));
+        assert_eq!(value("student.init_layers"), Some("[1, 3]"));
+        assert_eq!(value("train.seed"), Some("42"));
+        assert_eq!(value("train.learning_rate"), None, "it is not decided");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct TeacherSection {
     pub token_type_ids: Option<String>,
     /// The name of its output.
     pub logits: Option<String>,
+    /// Whether each example is given the logits of another: a control, which shows what the right ones are worth.
+    #[serde(skip_serializing_if = "is_not")]
+    pub shuffled: bool,
 }
 
 /// The text, and what to read of it.
@@ -138,6 +141,7 @@ impl Default for TeacherSection {
             attention_mask: None,
             token_type_ids: None,
             logits: None,
+            shuffled: false,
         }
     }
 }
@@ -194,6 +198,10 @@ impl Default for TrainSection {
             patience: 0,
         }
     }
+}
+
+fn is_not(setting: &bool) -> bool {
+    !setting
 }
 
 impl ObjectiveSection {

@@ -2,7 +2,7 @@ use super::*;
 use crate::console::Talk;
 use crate::data::Reading;
 use crate::examples::Examples;
-use crate::labels::{Key, Keys, key};
+use crate::labels::{self, Key, Keys, Provenance, Request, key};
 use crate::task::Gold;
 use crate::tokens::Encodings;
 use proptest::prelude::*;
@@ -242,4 +242,44 @@ fn examples_are_held_out_by_their_keys() {
     assert_eq!(one.get(0).0.len(), held.length(7));
     assert_eq!(kept.spread(100).len(), 100);
     assert!(kept.spread(100).last().unwrap() > kept.len() * 9 / 10);
+}
+
+#[test]
+fn shuffled_examples_have_each_others_logits_and_nothing_else_changes() {
+    let rows: String = (0..500)
+        .map(|row| format!("{}\t{}\n", "a ".repeat(1 + row % 9) + &row.to_string(), row % 2))
+        .collect();
+    let fixture = Fixture::new(&format!("text\tlabel\n{rows}"), Kind::Classification);
+    let table = Arc::new(fixture.open());
+    let provenance =
+        Provenance { teacher: "00".into(), tokenizer: "11".into(), max_length: 12, labels: vec!["x".into()] };
+    let keys = Keys::new(vec![table.keys()]);
+    let path = fixture.folder.path().join("labels.safetensors");
+    let request = Request { path: &path, provenance: &provenance, keys, shard: None };
+    let mut next = 0.0;
+    let mut number = |chosen: &[usize]| {
+        Ok(ndarray::Array2::from_shape_simple_fn((chosen.len(), 1), || {
+            next += 1.0;
+            next
+        }))
+    };
+    let store = Arc::new(labels::label(&request, &mut number).unwrap());
+    let (mut kept, mut held) = Examples::of(table, vec![Gold::Class(0), Gold::Class(1)]).hold_out(0.2);
+    Examples::taught_by([&mut kept, &mut held], &store).unwrap();
+    let logits = |examples: &Examples| -> Vec<u32> {
+        examples.soft(0..examples.len()).unwrap().iter().map(|&logit| logit as u32).collect()
+    };
+    let sorted = |mut logits: Vec<u32>| {
+        logits.sort_unstable();
+        logits
+    };
+    let shuffled = kept.shuffled(7);
+    let (own, others) = (logits(&kept), logits(&shuffled));
+    assert_eq!(sorted(own.clone()), sorted(others.clone()), "a permutation within the examples");
+    assert!(own.iter().zip(&others).filter(|(own, other)| own == other).count() < 10);
+    assert_eq!(others, logits(&kept.shuffled(7)), "the same seed gives the same one");
+    assert_ne!(others, logits(&kept.shuffled(8)));
+    assert_eq!(shuffled.golds(), kept.golds());
+    assert_eq!(shuffled.encodings(0..kept.len()), kept.encodings(0..kept.len()));
+    assert!(!kept.untaught().is_taught() && kept.untaught().soft(0..3).is_none());
 }

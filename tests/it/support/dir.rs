@@ -2,7 +2,8 @@
 
 use super::{corpus, tiny};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A temporary folder in which commands run.
 pub struct Dir(tempfile::TempDir);
@@ -81,6 +82,20 @@ impl Dir {
             text.replace(&self.0.path().display().to_string(), "[dir]")
         };
         Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+/// Starts a command that nobody listens to.
+pub fn quietly(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+}
+
+/// Waits for something that another process does.
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happened for two minutes");
+        std::thread::yield_now();
     }
 }
 

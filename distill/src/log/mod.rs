@@ -1,25 +1,39 @@
 //! The log of a run: one JSON object a line in `log.jsonl`, and what a person sees meanwhile.
 
+mod curves;
+
+pub use curves::{Curve, Point, Scalars, read_curves, read_scalars};
+
 use crate::console::{Console, Progress};
+use crate::track::{Ending, Trackers};
 use crate::trainer::{Event, Step};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Writes down the events of a run as they come.
 pub struct RunLog {
     file: File,
     path: PathBuf,
+    trackers: Option<Trackers>,
     progress: Progress,
     terms: Vec<&'static str>,
     score_name: String,
     every: u64,
-    tokens: usize,
     recent: Option<Vec<f64>>,
+    /// The seconds of training before this process.
+    before: f64,
+    /// The tokens since the start of this process.
+    tokens: usize,
+    /// The tokens and the seconds at the last line of a step.
+    last: (usize, f64),
 }
 
+/// The log's name in the folder of a run.
+pub const FILE: &str = "log.jsonl";
 /// The lines of training steps that a whole run writes, about.
 const LINES: u64 = 1000;
 
@@ -43,7 +57,27 @@ impl RunLog {
         progress.skip(done as usize);
         let every = (total / LINES).max(1);
         let (path, score_name) = (path.to_owned(), score_name.to_owned());
-        Ok(RunLog { file, path, progress, terms, score_name, every, tokens: 0, recent: None })
+        let before = read_scalars(&path)?.last().map_or(0.0, |last| last.seconds);
+        let (tokens, last) = (0, (0, 0.0));
+        let trackers = None;
+        Ok(RunLog {
+            file,
+            path,
+            trackers,
+            progress,
+            terms,
+            score_name,
+            every,
+            recent: None,
+            before,
+            tokens,
+            last,
+        })
+    }
+
+    /// Tells others what is written from now on.
+    pub fn followed_by(self, trackers: Trackers) -> Self {
+        RunLog { trackers: Some(trackers), ..self }
     }
 
     /// Writes an event down.
@@ -63,9 +97,13 @@ impl RunLog {
         }
     }
 
-    /// Takes the progress bar away; returns the seconds since the log was opened.
-    pub fn finish(self) -> f64 {
-        self.progress.finish()
+    /// Takes the progress bar away, and tells others how the run ended.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn finish(self, ending: Ending) -> Result<()> {
+        self.progress.finish();
+        self.trackers.map_or(Ok(()), |trackers| trackers.finish(ending))
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
@@ -93,6 +131,7 @@ impl RunLog {
             "grad_norm": step.grad_norm,
             "tokens": step.tokens,
             "examples": step.examples,
+            "tokens_per_second": self.rate(),
         });
         for (name, value) in self.terms.iter().zip(&step.evaluation.terms) {
             line[format!("loss_{name}")] = json!(value);
@@ -100,12 +139,29 @@ impl RunLog {
         self.write(&line)
     }
 
+    /// Returns the tokens in a second since the last line of a step.
+    fn rate(&mut self) -> f64 {
+        let (tokens, seconds) = std::mem::replace(&mut self.last, (self.tokens, self.progress.seconds()));
+        ((self.tokens - tokens) as f64 / (self.last.1 - seconds).max(1e-9)).round()
+    }
+
     fn write(&mut self, line: &Value) -> Result<()> {
         let mut line = line.clone();
-        line["seconds"] = json!((self.progress.seconds() * 1000.0).round() / 1000.0);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        line["seconds"] = json!(to_milliseconds(self.before + self.progress.seconds()));
+        line["time"] = json!(to_milliseconds(now.as_secs_f64()));
         writeln!(self.file, "{line}")
-            .with_context(|| format!("cannot write the log `{}`", self.path.display()))
+            .with_context(|| format!("cannot write the log `{}`", self.path.display()))?;
+        match (&mut self.trackers, line.as_object().and_then(curves::scalars)) {
+            (Some(trackers), Some(scalars)) => trackers.record(&scalars),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Rounds seconds.
+fn to_milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// Says the losses and the rate: the whole first, the terms only where there are several.
@@ -181,5 +237,7 @@ mod tests {
         assert_eq!(steps, [1, 2, 3, 3]);
         assert_eq!(lines[0]["loss_cross_entropy"], 0.75);
         assert_eq!(lines[3]["accuracy"], 0.5);
+        let seconds: Vec<f64> = lines.iter().map(|line| line["seconds"].as_f64().unwrap()).collect();
+        assert!(seconds.is_sorted(), "training time goes on where it was left: {seconds:?}");
     }
 }
