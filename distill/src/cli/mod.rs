@@ -4,7 +4,7 @@ mod arguments;
 mod overlay;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
+    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
     LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
 };
 
@@ -58,7 +58,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Measure an ONNX classifier on labelled text
     Eval(EvalArgs),
-    /// Set a teacher beside its students: quality, size, speed
+    /// Set a teacher beside its students: quality, certainty, size, speed
     Compare(CompareArgs),
     /// Train an encoder on labels alone, to make a teacher
     Finetune(FinetuneArgs),

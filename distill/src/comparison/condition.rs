@@ -323,7 +323,7 @@ mod tests {
             ("a > 1 or or", "at character 10: expected a name or a number, found `or`"),
             ("a > 1; b", "at character 6: `;` has no meaning here"),
             ("ä > 1", "at character 1: `ä` has no meaning here"),
-            ("a > nan", "no"),
+            ("a > nan", "has no value"),
             ("nll > 1", "`nll` in the condition `nll > 1` has no value"),
             ("accuracy_drop > 1 or nll > 1", "has no value"),
         ] {

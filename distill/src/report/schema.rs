@@ -2,6 +2,7 @@
 
 use crate::certainty::{Interval, McNemarMethod, Needed};
 use crate::comparison::measures::Unit;
+use crate::corpus::Subject;
 use crate::cost::ModelCost;
 use serde::Serialize;
 use serde_json::Value;
@@ -318,6 +319,18 @@ pub struct ConditionReport {
     pub text: String,
     /// The places among the models of the students that meet it.
     pub met_by: Vec<usize>,
+}
+
+impl DataFacts {
+    /// Says what is predicted; what it is predicted of is left open.
+    pub fn of(subject: &Subject) -> Self {
+        DataFacts {
+            task: subject.task.name.to_owned(),
+            labels: subject.labels.as_ref().map_or_else(Vec::new, |labels| labels.names().to_vec()),
+            max_length: subject.max_length,
+            ..DataFacts::default()
+        }
+    }
 }
 
 impl Estimate {
