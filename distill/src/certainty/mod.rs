@@ -6,6 +6,8 @@ mod bootstrap;
 mod mcnemar;
 mod normal;
 mod paired;
+#[cfg(test)]
+mod tests;
 
 pub use bootstrap::{Interval, LEVEL, MAX_BLOCKS, Resampling, interval};
 pub use mcnemar::{EXACT_BELOW, McNemar, McNemarMethod, holm, mcnemar};

@@ -21,6 +21,8 @@ mod scratch;
 mod spool;
 mod students;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod values;
 mod verdict;
 

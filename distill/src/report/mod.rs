@@ -4,6 +4,7 @@ mod html;
 mod markdown;
 mod numbers;
 mod schema;
+mod svg;
 mod terminal;
 
 pub use numbers::{bytes, count, difference, figure, milliseconds, percent, points, probability, thousands, times};
