@@ -1,4 +1,5 @@
-//! What is predicted, and how data is read for it: into memory to compare models, as a mapped table to train them.
+//! What is predicted, and how data is read for it: into memory to evaluate a model, row by row to compare models,
+//! as a mapped table to train them.
 
 use crate::data::{self, Columns, Dataset, Format, Reading, Row};
 use crate::error::explained;
@@ -129,30 +130,48 @@ impl Subject {
         self.labels.as_ref().map_or_else(|| vec!["LABEL_0".to_owned()], |labels| labels.names().to_vec())
     }
 
-    /// Reads a file into memory: to be compared, or evaluated on.
+    /// Reads a file into memory, to be evaluated on.
     ///
     /// # Errors
     /// When the file cannot be read, or a label is none of the model's; located.
     pub fn read(&self, path: &Path) -> Result<Corpus> {
-        let dataset = data::read(path, &self.reading)?;
-        let gold = match &self.labels {
-            None => dataset.rows.iter().map(|row| score(path, row)).collect::<Result<_>>()?,
-            Some(labels) => {
-                let mut raw = RawLabels::new(path.to_owned());
-                let place = |row: &Row| row.label.as_ref().map(|label| raw.take(label, row.line)).transpose();
-                let places = dataset.rows.iter().map(place).collect::<Result<Vec<Option<usize>>>>()?;
-                let meaning = align(&raw, labels, &self.orders)?;
-                places.into_iter().map(|place| place.map_or(Gold::Missing, |place| meaning[place])).collect()
+        let mut rows = Vec::new();
+        let (gold, fingerprint) = self.scan(path, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(Corpus { dataset: Dataset { path: path.to_owned(), rows, fingerprint }, gold })
+    }
+
+    /// Reads a file row by row, and holds no more of it than one row. Returns the label of each row, and the fingerprint
+    /// of the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a label is none of the model's, located, or `sink` fails.
+    pub fn scan(&self, path: &Path, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<(Vec<Gold>, String)> {
+        let (mut scores, mut places) = (Vec::new(), Vec::<Option<u32>>::new());
+        let mut raw = RawLabels::new(path.to_owned());
+        let fingerprint = data::scan(path, &self.reading, &mut |row, _| {
+            match &self.labels {
+                None => scores.push(score(path, &row)?),
+                Some(_) => {
+                    let place = row.label.as_ref().map(|label| raw.take(label, row.line)).transpose()?;
+                    places.push(place.map(|place| place as u32));
+                }
             }
-        };
-        Ok(Corpus { dataset, gold })
+            sink(row)
+        })?;
+        let Some(labels) = &self.labels else { return Ok((scores, fingerprint)) };
+        let meaning = align(&raw, labels, &self.orders)?;
+        let gold = |place: Option<u32>| place.map_or(Gold::Missing, |place| meaning[place as usize]);
+        Ok((places.into_iter().map(gold).collect(), fingerprint))
     }
 
     /// Hands on the rows of a file one by one, and returns its fingerprint; labels are not looked at.
     ///
     /// # Errors
     /// As [`data::scan`].
-    pub fn scan(&self, path: &Path, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<String> {
+    pub fn each_row(&self, path: &Path, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<String> {
         data::scan(path, &self.reading, &mut |row, _| sink(row))
     }
 

@@ -175,7 +175,8 @@ impl Examples {
         (0..self.len()).step_by(self.len().div_ceil(most).max(1))
     }
 
-    fn row(&self, example: usize) -> usize {
+    /// Returns the row of the table, and so of the data, that an example is.
+    pub fn row(&self, example: usize) -> usize {
         match &self.rows {
             Rows::All => example,
             Rows::These(rows) => rows[example] as usize,

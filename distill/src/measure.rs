@@ -4,6 +4,7 @@ use crate::corpus::Subject;
 use crate::examples::Examples;
 use crate::metrics;
 use crate::metrics::argmax;
+use crate::names;
 use crate::task::{Gold, LabelSet};
 use crate::trainer::{self, Score};
 use ndarray::{ArrayView1, ArrayView2};
@@ -96,23 +97,31 @@ pub fn probabilities(logits: ArrayView1<'_, f32>) -> Vec<f64> {
 }
 
 /// Returns which logit of a model with the classes `own` is which class of `labels`; nothing when the order is the same.
+/// Names that differ in case alone are the same, unless that is ambiguous.
 ///
 /// # Errors
-/// What is wrong, when they are not the same classes.
+/// What is different, when they are not the same classes.
 pub fn class_order(own: &[String], labels: &LabelSet) -> Result<Option<Vec<usize>>, String> {
     if own == labels.names() {
         return Ok(None);
     }
-    if own.len() != labels.len() {
-        return Err(format!("{} are not {}", own.len(), labels.len()));
-    }
-    let unnamed = LabelSet::new(own.to_vec()).is_ok_and(|own| own.is_meaningless());
-    if unnamed || labels.is_meaningless() {
+    let known = LabelSet::new(own.to_vec()).map_err(|error| error.to_string())?;
+    if own.len() == labels.len() && (known.is_meaningless() || labels.is_meaningless()) {
         return Ok(None);
     }
-    let place =
-        |name: &String| own.iter().position(|other| other == name).ok_or(format!("`{name}` is missing"));
-    labels.names().iter().map(place).collect::<Result<Vec<_>, _>>().map(Some)
+    let only = |these: &LabelSet, those: &LabelSet| {
+        let lacking = these.names().iter().map(String::as_str).filter(|name| those.position(name).is_none());
+        let lacking: Vec<&str> = lacking.collect();
+        (!lacking.is_empty()).then(|| names::list(lacking))
+    };
+    let (missing, strange) = (only(labels, &known), only(&known, labels));
+    let said: Vec<String> = missing
+        .map(|names| format!("it lacks {names}"))
+        .into_iter()
+        .chain(strange.map(|names| format!("the teacher lacks {names}")))
+        .collect();
+    let order: Option<Vec<usize>> = labels.names().iter().map(|name| known.position(name)).collect();
+    order.filter(|_| said.is_empty()).map(Some).ok_or_else(|| said.join(", and "))
 }
 
 /// Returns the median; sorts the numbers.
@@ -137,8 +146,14 @@ mod tests {
         assert_eq!(class_order(&own(&["no", "yes", "maybe"]), &labels), Ok(None));
         assert_eq!(class_order(&own(&["maybe", "no", "yes"]), &labels), Ok(Some(vec![1, 2, 0])));
         assert_eq!(class_order(&own(&["LABEL_0", "LABEL_1", "LABEL_2"]), &labels), Ok(None));
-        assert!(class_order(&own(&["no", "yes"]), &labels).is_err());
-        assert!(class_order(&own(&["no", "yes", "never"]), &labels).unwrap_err().contains("`maybe`"));
+        assert_eq!(class_order(&own(&["MAYBE", "No", "Yes"]), &labels), Ok(Some(vec![1, 2, 0])));
+        for (names, difference) in [
+            (&["no", "yes"][..], "it lacks `maybe`"),
+            (&["no", "yes", "never"], "it lacks `maybe`, and the teacher lacks `never`"),
+            (&["no", "yes", "maybe", "never"], "the teacher lacks `never`"),
+        ] {
+            assert_eq!(class_order(&own(names), &labels).unwrap_err(), difference);
+        }
     }
 
     #[test]

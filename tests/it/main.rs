@@ -6,12 +6,14 @@
 mod architecture;
 mod bench;
 mod cli;
+mod compare;
 mod controls;
 mod cost;
 mod determinism;
 mod errors;
 mod gradients;
 mod onnx_parity;
+mod page;
 mod pipeline;
 mod reference;
 mod slim;

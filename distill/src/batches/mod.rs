@@ -8,6 +8,7 @@
 mod permutation;
 
 pub use permutation::Permutation;
+pub(crate) use permutation::{below, mix};
 
 /// How large a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,12 +56,12 @@ impl Permutation {
 }
 
 /// Scales a hash to `0..bound` (Lemire 2019, without the rejection: the bias is below `bound / 2⁶⁴`).
-fn below(bound: u64, hash: u64) -> u64 {
+pub(crate) fn below(bound: u64, hash: u64) -> u64 {
     ((u128::from(hash) * u128::from(bound)) >> 64) as u64
 }
 
 /// Mixes all bits of a number (Steele et al. 2014, the finalizer of SplitMix64).
-fn mix(mut x: u64) -> u64 {
+pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

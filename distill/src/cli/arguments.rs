@@ -190,22 +190,78 @@ pub struct EvalArgs {
 
 /// Arguments of `compare`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+A model is a directory, or an ONNX file beside its config.json and tokenizer.json; any of them can stand in any place. \
+Models whose classes stand in another order are aligned by the names of the classes.
+
+A condition compares numbers with <, <=, >, >=, == and !=, joined by `and`, `or`, `not` and brackets. The numbers, of \
+each student: every figure (accuracy, f1, macro_f1, matthews, pearson, spearman, agreement, mean_kl, nll, brier, ece, …); \
+by how much it is worse than the teacher's, in points (accuracy_drop), and the worst end of the interval of that \
+(accuracy_drop_high); retained, in percent; p and p_holm; p50_ms, p95_ms, p99_ms, load_ms, first_ms, peak_mb, \
+resident_mb, file_mb, parameters, texts_per_second, core_seconds_per_million; speedup and shrink over the teacher.")]
 pub struct CompareArgs {
     /// Compare with this model
     #[arg(long, value_name = "MODEL")]
     pub teacher: PathBuf,
     /// Compare this model; may be given several times
-    #[arg(long, value_name = "MODEL", required = true)]
+    #[arg(long, value_name = "MODEL", required_unless_present = "seeds_of")]
     pub student: Vec<PathBuf>,
+    /// Compare several runs of one student, which differ in their seeds; may be given several times
+    #[arg(long, value_name = "NAME=MODEL,MODEL,…")]
+    pub seeds_of: Vec<String>,
+    /// Show what this model, trained without the teacher, does instead; may be given several times
+    #[arg(long, value_name = "MODEL")]
+    pub control: Vec<PathBuf>,
     /// On the texts of this file
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// Write the report to this file, as JSON
-    #[arg(long, value_name = "FILE")]
+    /// Write report.json, report.md and report.html to this directory
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Replace the report in the output directory
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Let a student be so many points (hundredths) worse than the teacher
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0)]
+    pub margin: f64,
+    /// Exit with 1 if this holds for a student, e.g. "accuracy_drop > 1.0 or p50_ms > 3"
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Option<String>,
+    /// Draw the examples again so many times
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub resamples: u32,
+    /// Draw them from this seed
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// What to measure of their cost
+    #[command(flatten)]
+    pub cost: CostArgs,
     /// What to read
     #[command(flatten)]
     pub columns: DataArgs,
+}
+
+/// What to measure of the cost of models
+#[derive(Clone, Debug, Args)]
+pub struct CostArgs {
+    /// Do not measure time and memory
+    #[arg(long, conflicts_with_all = ["time_batch", "time_length", "time_threads", "time_seconds", "core_hour_price"])]
+    pub no_time: bool,
+    /// Time batches of so many texts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub time_batch: u32,
+    /// Make each text so long
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub time_length: u32,
+    /// Let a model use so many threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub time_threads: u32,
+    /// Time each model for about so long, three times over
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub time_seconds: u32,
+    /// Say what a million texts cost when an hour of a core costs this
+    #[arg(long, value_name = "PRICE")]
+    pub core_hour_price: Option<f64>,
 }
 
 /// Arguments of `predict`

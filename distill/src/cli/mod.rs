@@ -6,8 +6,8 @@ mod overlay;
 mod slim;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs, LabelArgs,
-    PredictArgs, TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs,
+    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
 };
 pub use export::{ExportArgs, Size};
 pub use slim::SlimArgs;
@@ -64,7 +64,7 @@ pub enum Command {
     Slim(SlimArgs),
     /// Measure an ONNX classifier on labelled text
     Eval(EvalArgs),
-    /// Set a teacher beside its students: quality, size, speed
+    /// Set a teacher beside its students: quality, certainty, size, speed
     Compare(CompareArgs),
     /// Train an encoder on labels alone, to make a teacher
     Finetune(FinetuneArgs),

@@ -1,209 +1,153 @@
-//! `distill compare`: a teacher beside its students, on quality, size and speed.
+//! `distill compare`: is a student good enough? A teacher beside its students, on quality, certainty and cost.
 
 use super::Opener;
-use crate::asking::ask;
-use crate::cli::{Common, CompareArgs};
+use crate::cli::{Common, CompareArgs, CostArgs};
+use crate::comparison::measures::Measure;
+use crate::comparison::{Condition, Contender, Ground, Settings, Spool, compare, variables};
 use crate::console::Console;
 use crate::corpus::Subject;
+use crate::cost;
 use crate::error::explained;
-use crate::measure::{self, class_order};
 use crate::recipe::Recipe;
-use crate::report::{DataFacts, ModelReport, Report};
-use crate::task::{Gold, LabelSet};
-use crate::tokens::{Encodings, Tokenizer};
-use crate::{bundle, names};
+use crate::report::{DataFacts, FILES, Report, Role};
+use crate::run_folder::{Existing, RunFolder};
+use crate::task::Gold;
 use anyhow::Result;
-use ndarray::{Array2, Axis};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::Instant;
-use student::import::onnx::{Summary, summary};
-use teacher::Teacher;
-
-/// A model that takes part in a comparison.
-pub struct Contender {
-    name: String,
-    model: Teacher,
-    tokenizer: Tokenizer,
-    /// Which of the model's logits is which class of the comparison; none when they stand in the same order.
-    order: Option<Vec<usize>>,
-    /// The texts of the comparison in the model's own tokens.
-    texts: Encodings,
-    /// What the model says of them, [texts, C], in the order of the comparison's classes, where that is known.
-    logits: Option<Array2<f32>>,
-}
+use std::time::Duration;
 
 /// Compares models.
 ///
 /// # Errors
-/// When a model or the data cannot be read, or two models have different classes.
+/// When a model or the data cannot be read, two models have different classes, or a student meets the condition.
 pub fn run(args: &CompareArgs, common: &Common, console: &Console) -> Result<()> {
     let mut recipe = Recipe::default();
     args.columns.lay_over(&mut recipe);
     let opener = Opener { common, console };
+    let condition = args.fail_if.as_deref().map(Condition::parse).transpose()?;
+    let mut cast = Cast::of(args)?;
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let out = args.out.as_deref().map(|path| RunFolder::open(path, existing, FILES[0])).transpose()?;
+
     let teacher = opener.open(&args.teacher)?;
     let subject = Subject::of_model(&recipe.data, teacher.config(), teacher.num_classes())?;
     drop(teacher);
-    let corpus = subject.read(&args.data)?;
-    let paths = std::iter::once(&args.teacher).chain(&args.student);
-    let open = |path: &PathBuf| -> Result<Contender> {
-        let contender = Contender::open(&opener, path, &subject)?;
-        let texts = corpus.encode(&contender.tokenizer, 0)?;
-        Ok(contender.with_texts(texts))
-    };
-    let mut contenders = paths.map(open).collect::<Result<Vec<_>>>()?;
-    let data = DataFacts {
-        path: corpus.dataset.path.display().to_string(),
-        examples: corpus.len(),
-        labelled: corpus.num_labelled(),
-        sha256: corpus.dataset.fingerprint.clone(),
-    };
-    let report = compare(&mut contenders, &corpus.gold, data, &subject, console)?;
-    if let Some(path) = &args.out {
-        bundle::write_text(path, &report.to_json())?;
+    let spool = Spool::read(&subject, &args.data)?;
+    let labelled = spool.gold.iter().filter(|gold| **gold != Gold::Missing).count();
+    if let Some(condition) = &condition {
+        condition.check(&variables(&Measure::all_of(&subject, labelled > 0), !args.cost.no_time))?;
     }
-    console.hand_out(if console.json { report.to_json() } else { report.to_table() });
-    Ok(())
+    let contenders = cast
+        .members
+        .iter()
+        .map(|(role, path)| contender(&opener, path, *role, &subject, &spool))
+        .collect::<Result<Vec<_>>>()?;
+    let data = DataFacts {
+        path: args.data.display().to_string(),
+        examples: spool.len(),
+        labelled,
+        sha256: spool.fingerprint.clone(),
+        ..DataFacts::of(&subject)
+    };
+    let ground = Ground {
+        subject: &subject,
+        gold: &spool.gold,
+        data: &data,
+        passages: &|rows| rows.iter().map(|row| Some(spool.passage(*row))).collect(),
+        open: &|path, cost| opener.contender(path, cost),
+    };
+    let settings = Settings {
+        margin: args.margin / 100.0,
+        resamples: args.resamples as usize,
+        seed: args.seed,
+        threads: opener.threads(),
+        groups: std::mem::take(&mut cast.groups),
+        cost: args.cost.settings(),
+        condition,
+    };
+    let report = compare(contenders, &ground, &settings, console)?;
+    hand_out(&report, out.as_ref(), console)
 }
 
-impl Contender {
-    /// Opens a model for a comparison.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or has other classes.
-    pub fn open(opener: &Opener<'_>, path: &Path, subject: &Subject) -> Result<Self> {
-        let model = opener.open(path)?;
-        let tokenizer = opener.tokenizer(&model, path, subject.max_length)?;
-        let own = &model.config().id2label;
-        let order = match &subject.labels {
-            Some(labels) if !own.is_empty() => {
-                class_order(own, labels).map_err(|reason| other_classes(path, own, labels, reason))?
-            }
-            _ => None,
-        };
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Contender { name, model, tokenizer, order, texts: Encodings::default(), logits: None })
-    }
+/// Who takes part, the teacher first, and which of them are runs of one student.
+struct Cast {
+    members: Vec<(Role, PathBuf)>,
+    groups: Vec<(String, Vec<usize>)>,
+}
 
-    /// Takes the texts of the comparison in the model's own tokens.
-    pub fn with_texts(self, texts: Encodings) -> Self {
-        Contender { texts, ..self }
-    }
-
-    /// Takes what the model said of these texts when it was asked earlier, in the order of the comparison's classes.
-    pub fn has_said(&mut self, logits: Array2<f32>) {
-        self.logits = Some(logits);
-    }
-
-    /// Returns the logits of every text, in the order of the comparison's classes.
-    fn say(&mut self, progress: &(dyn Fn(usize) + Sync)) -> Result<Array2<f32>> {
-        if let Some(logits) = self.logits.take() {
-            progress(logits.nrows());
-            return Ok(logits);
+impl Cast {
+    fn of(args: &CompareArgs) -> Result<Self> {
+        if !(args.margin >= 0.0 && args.margin <= 100.0) {
+            return Err(explained(
+                format!("a margin of {} points makes no sense", args.margin),
+                "give a number from 0 to 100, e.g. `--margin 1`",
+            ));
         }
-        let logits = ask(&mut self.model, &self.texts, 0..self.texts.len(), progress)?;
-        Ok(match &self.order {
-            Some(order) => logits.select(Axis(1), order),
-            None => logits,
+        let mut members = vec![(Role::Teacher, args.teacher.clone())];
+        members.extend(args.student.iter().map(|path| (Role::Student, path.clone())));
+        let mut groups = Vec::new();
+        for runs in &args.seeds_of {
+            let (name, paths) =
+                runs.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+                    explained(
+                        format!("`--seeds-of {runs}` does not name a student and its runs"),
+                        "write it as in `--seeds-of small=runs/1,runs/2,runs/3`",
+                    )
+                })?;
+            let first = members.len();
+            let paths = paths.split(',').filter(|path| !path.is_empty());
+            members.extend(paths.map(|path| (Role::Student, PathBuf::from(path))));
+            groups.push((name.to_owned(), (first..members.len()).collect()));
+        }
+        members.extend(args.control.iter().map(|path| (Role::Control, path.clone())));
+        Ok(Cast { members, groups })
+    }
+}
+
+impl CostArgs {
+    fn settings(&self) -> Option<cost::Settings> {
+        (!self.no_time).then(|| cost::Settings {
+            batch: self.time_batch as usize,
+            length: self.time_length as usize,
+            threads: self.time_threads as usize,
+            budget: Duration::from_secs(self.time_seconds.into()),
+            core_hour_price: self.core_hour_price,
+            ..cost::Settings::default()
         })
     }
 }
 
-/// Sets the first contender, the teacher, beside the others. `gold`: the label of each text.
-///
-/// # Errors
-/// When a model fails.
-pub fn compare(
-    contenders: &mut [Contender],
-    gold: &[Gold],
-    data: DataFacts,
+fn contender<'a>(
+    opener: &Opener<'_>,
+    path: &Path,
+    role: Role,
     subject: &Subject,
-    console: &Console,
-) -> Result<Report> {
-    let progress = Mutex::new(console.progress("compare", contenders.len() * gold.len()));
-    let advance = |more| {
-        if let Ok(mut progress) = progress.lock() {
-            progress.advance(more, String::new);
+    spool: &'a Spool,
+) -> Result<Contender<'a>> {
+    let model = opener.open(path)?;
+    let tokenizer = opener.tokenizer(&model, path, subject.max_length)?;
+    let threads = opener.threads();
+    let tokens = Box::new(move |rows| spool.encode(&tokenizer, rows, threads));
+    Contender::new(&model, path, role, subject, tokens)
+}
+
+/// Writes a report down and shows it; a condition that a student meets is an error.
+fn hand_out(report: &Report, out: Option<&RunFolder>, console: &Console) -> Result<()> {
+    if let Some(folder) = out {
+        report.write(folder.path())?;
+    }
+    console.hand_out(if console.json { report.to_json() } else { report.to_table() });
+    if let Some(folder) = out {
+        console.say(format_args!("the report is in {}", folder.join(FILES[2]).display()));
+    }
+    match &report.condition {
+        Some(condition) if !condition.met_by.is_empty() => {
+            let names = condition.met_by.iter().map(|model| report.models[*model].name.as_str());
+            Err(explained(
+                format!("the condition `{}` holds for {}", condition.text, crate::names::list(names)),
+                "`--fail-if` asked to be told so; the figures are in the report",
+            ))
         }
-    };
-    let mut models = Vec::with_capacity(contenders.len());
-    let mut teacher_logits: Option<Array2<f32>> = None;
-    for contender in contenders.iter_mut() {
-        let logits = contender.say(&advance)?;
-        let reference = teacher_logits.get_or_insert_with(|| logits.clone());
-        let facts = summary(contender.model.path())?;
-        models.push(ModelReport {
-            name: contender.name.clone(),
-            onnx: contender.model.path().display().to_string(),
-            quality: measure::figures(subject, logits.view(), gold),
-            agreement: measure::agreement(subject, reference.view(), logits.view()),
-            mean_kl: measure::mean_kl(subject, reference.view(), logits.view()),
-            parameters: facts.num_parameters() as u64,
-            file_bytes: file_bytes(contender.model.path(), &facts),
-            load_seconds: contender.model.load_seconds(),
-            latency_p50_ms: 0.0,
-            texts_per_second: 0.0,
-        });
+        _ => Ok(()),
     }
-    if let Ok(progress) = progress.into_inner() {
-        progress.finish();
-    }
-    time(contenders, &mut models)?;
-    Ok(Report { data, models, training: None })
-}
-
-/// The single texts that are timed.
-const SINGLES: usize = 64;
-/// The texts of a timed batch, and how often it is timed.
-const BATCH: usize = 256;
-const BATCH_ROUNDS: usize = 5;
-
-/// Times all models in turn, so that a noisy machine is fair to all.
-fn time(contenders: &mut [Contender], models: &mut [ModelReport]) -> Result<()> {
-    let examples = contenders.first().map_or(0, |contender| contender.texts.len());
-    let mut singles = vec![Vec::with_capacity(SINGLES); contenders.len()];
-    for i in 0..SINGLES.min(examples) {
-        let chosen = i * examples / SINGLES.min(examples);
-        for (Contender { model, texts, .. }, times) in contenders.iter_mut().zip(&mut singles) {
-            times.push(seconds(|| ask(model, texts, [chosen], &|_| {}))?);
-        }
-    }
-    let batch = BATCH.min(examples);
-    let mut batches = vec![Vec::with_capacity(BATCH_ROUNDS); contenders.len()];
-    for _ in 0..BATCH_ROUNDS {
-        for (Contender { model, texts, .. }, times) in contenders.iter_mut().zip(&mut batches) {
-            times.push(seconds(|| ask(model, texts, 0..batch, &|_| {}))?);
-        }
-    }
-    for ((model, singles), batches) in models.iter_mut().zip(&mut singles).zip(&mut batches) {
-        model.latency_p50_ms = 1e3 * measure::median(singles);
-        model.texts_per_second = batch as f64 / measure::median(batches);
-    }
-    Ok(())
-}
-
-/// Returns the size of a graph, with the data that it keeps in files beside it.
-pub fn file_bytes(path: &Path, facts: &Summary) -> u64 {
-    let stored: usize = facts.stored.values().map(|stored| stored.bytes).sum();
-    let file = std::fs::metadata(path).map_or(0, |file| file.len());
-    if stored as u64 > file { file + stored as u64 } else { file }
-}
-
-fn seconds<T>(work: impl FnOnce() -> Result<T>) -> Result<f64> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64())
-}
-
-fn other_classes(path: &Path, own: &[String], labels: &LabelSet, reason: String) -> anyhow::Error {
-    let shown = |names: &[String]| names::list(names.iter().map(String::as_str));
-    explained(
-        format!(
-            "`{}` has the classes {}, but the teacher {}: {reason}",
-            path.display(),
-            shown(own),
-            shown(labels.names())
-        ),
-        "compare models of the same classes; rename the teacher's with `--labels` if they only have other names",
-    )
 }

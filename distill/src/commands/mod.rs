@@ -21,6 +21,7 @@ mod trim;
 use crate::bundle;
 use crate::cli::{Cli, Command, Common};
 use crate::console::Console;
+use crate::cost;
 use crate::examples::Examples;
 use crate::recipe::TeacherSection;
 use crate::tokens::Tokenizer;
@@ -78,6 +79,18 @@ impl Opener<'_> {
     fn open(&self, model: &Path) -> Result<Teacher> {
         let console = *self.console;
         Ok(Teacher::open(model, &self.options(&move |line| console.say(line)))?)
+    }
+
+    /// Opens a model for a comparison: to be asked, or to be measured.
+    fn contender(&self, model: &Path, cost: Option<&cost::Settings>) -> Result<Teacher> {
+        let console = *self.console;
+        let notify = move |line: &str| console.say(line);
+        let options = self.options(&notify);
+        let options = match cost {
+            Some(cost) => cost.options(options),
+            None => options,
+        };
+        Ok(Teacher::open(model, &options)?)
     }
 
     /// Opens the teacher of a recipe.

@@ -1,31 +1,33 @@
 //! `distill train`: the main job, from a teacher and a text to a verified student and a comparison.
 
 use super::Opener;
-use super::compare::{Contender, compare};
 use super::controls::{self, Added, Control};
 use super::material::{Shelf, Signal, prepare, required};
 use super::run::{Finished, RECIPE, Run};
 use crate::blueprint::{Blueprint, Purpose};
 use crate::bundle;
 use crate::cli::{Common, TrainArgs};
+use crate::comparison::{Answers, Contender, Ground, Passage, Settings, compare};
 use crate::console::Console;
 use crate::corpus::Subject;
+use crate::cost;
 use crate::examples::Examples;
 use crate::metrics::argmax;
 use crate::recipe::Recipe;
-use crate::report::{DataFacts, ModelReport, Report};
+use crate::report::{DataFacts, Report, Role};
 use crate::run_folder::RunFolder;
 use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::folder_of;
-use crate::task::{Gold, check_order};
+use crate::task::check_order;
 use crate::tokens::Tokenizer;
 use crate::track::Destination;
 use crate::trainer::course;
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The learning rate of a student that starts with copied weights.
 const COPIED_RATE: f64 = 1e-4;
@@ -206,24 +208,37 @@ fn report(
     opener: &Opener<'_>,
 ) -> Result<()> {
     let console = opener.console;
-    let mut contenders = Vec::with_capacity(1 + students.len());
-    let of_students = students.iter().map(|(folder, _)| (folder.path(), eval[1]));
-    for (path, eval) in std::iter::once((teacher, eval[0])).chain(of_students) {
-        contenders.push(Contender::open(opener, path, subject)?.with_texts(eval.encodings(0..eval.len())));
+    let contender = |path, role, eval: &'_ Examples| {
+        let eval = eval.clone();
+        let tokens = Box::new(move |rows| Ok(eval.encodings(rows)));
+        Contender::new(&opener.open(path)?, path, role, subject, tokens)
+    };
+    let mut contenders = vec![contender(teacher, Role::Teacher, eval[0])?];
+    for (place, (folder, _)) in students.iter().enumerate() {
+        let role = if place == 0 { Role::Student } else { Role::Control };
+        contenders.push(contender(folder.path(), role, eval[1])?);
     }
     if let Some(logits) = eval[0].soft(0..eval[0].len()) {
-        contenders[0].has_said(logits);
+        contenders[0] = contenders.remove(0).having_said(Answers::of(logits.view())?);
     }
     let gold = eval[0].golds();
-    let labelled = gold.iter().filter(|gold| **gold != Gold::Missing).count();
     let table = eval[0].table();
     let data = DataFacts {
         path: table.path().display().to_string(),
         examples: gold.len(),
-        labelled,
+        labelled: eval[0].num_labelled(),
         sha256: table.fingerprint().to_owned(),
+        ..DataFacts::of(subject)
     };
-    let mut report = compare(&mut contenders, &gold, data, subject, console)?;
+    let ground = Ground {
+        subject,
+        gold: &gold,
+        data: &data,
+        passages: &|examples| passages(eval[0], subject, examples),
+        open: &|path, cost| opener.contender(path, cost),
+    };
+    let settings = Settings { threads: opener.threads(), cost: Some(AT_A_GLANCE), ..Settings::default() };
+    let mut report = compare(contenders, &ground, &settings, console)?;
     let [(folder, student), controls @ ..] = students else { return Ok(()) };
     let mut training = student.summary();
     let added = added(&report, &student.score_name);
@@ -237,7 +252,7 @@ fn report(
         training["added"] = json!(added);
     }
     report.training = Some(training);
-    bundle::write_text(&folder.join("report.json"), &report.to_json())?;
+    report.write(folder.path())?;
     console.hand_out(if console.json { report.to_json() } else { report.to_table() });
     if let Some(added) = added {
         console.say(added.sentence());
@@ -246,9 +261,38 @@ fn report(
     Ok(())
 }
 
+/// How models are measured after training: in a second or two, without processes of their own. `compare` takes its time.
+const AT_A_GLANCE: cost::Settings = cost::Settings {
+    batch: 1,
+    length: 128,
+    threads: 1,
+    budget: Duration::from_millis(500),
+    core_hour_price: None,
+    program: None,
+};
+
+/// Returns the texts of some examples, read from the data once more; nothing where it cannot be read again.
+fn passages(eval: &Examples, subject: &Subject, examples: &[usize]) -> Vec<Option<Passage>> {
+    let path = eval.table().path();
+    let mut wanted: BTreeMap<usize, Option<Passage>> =
+        examples.iter().map(|example| (eval.row(*example), None)).collect();
+    let mut at = 0;
+    if path.is_file() {
+        // A file that has changed since gives no texts, or others; the figures are not those of the file.
+        let _ = subject.scan(path, &mut |row| {
+            if let Some(passage) = wanted.get_mut(&at) {
+                *passage = Some(Passage { text: row.text, text_pair: row.text_pair, line: Some(row.line) });
+            }
+            at += 1;
+            Ok(())
+        });
+    }
+    examples.iter().map(|example| wanted.get(&eval.row(*example)).cloned().flatten()).collect()
+}
+
 /// Says what distillation added, where there are controls.
 fn added(report: &Report, figure: &str) -> Option<Added> {
     let [_, student, undistilled, shuffled] = &report.models[..] else { return None };
-    let of = |model: &ModelReport| model.quality.get(figure).and_then(Value::as_f64).or(model.agreement);
+    let of = |model| report.figure(model, figure).and_then(|estimate| estimate.value);
     Some(Added::new(figure, of(student)?, [of(undistilled)?, of(shuffled)?]))
 }

@@ -50,7 +50,7 @@ impl Texts<'_> {
     /// When the file cannot be read, and whatever `sink` fails with.
     pub fn chunks(&self, sink: &mut dyn FnMut(&[Row]) -> Result<()>) -> Result<String> {
         let mut rows = Vec::with_capacity(CHUNK);
-        let fingerprint = self.subject.scan(self.path, &mut |row| {
+        let fingerprint = self.subject.each_row(self.path, &mut |row| {
             rows.push(row);
             if rows.len() == CHUNK {
                 sink(&rows)?;

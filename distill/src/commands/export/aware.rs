@@ -77,6 +77,7 @@ pub fn train(
         eval: &eval,
         tokenizer: own.source(),
         sources,
+        tracked: &[],
         console,
     };
     let notify = |line: &str| console.say(line);

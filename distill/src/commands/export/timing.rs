@@ -1,8 +1,8 @@
 //! How fast the files answer: all of them in turn, so that a noisy machine is fair to all.
 
 use crate::commands::Opener;
-use crate::cost::clock::{Cost, median, timed};
 use crate::commands::bench::sentences::sentences;
+use crate::cost::clock::{Cost, median, timed};
 use crate::tokens::Tokenizer;
 use anyhow::Result;
 use serde::Serialize;

@@ -3,6 +3,16 @@
 //! All are computed in f64 and none is ever NaN: what is not defined, on no rows or on a constant where a correlation is
 //! asked for, is `None`. Definitions are those of scikit-learn and SciPy, with undefined ratios within F1 counted as 0.
 
+mod correlation;
+mod counts;
+mod probabilities;
+mod temperature;
+
+pub use correlation::{Ranking, pearson, spearman, weighted_pearson};
+pub use counts::Counts;
+pub use probabilities::{BINS, Bin, bin_of, brier, expected_calibration_error, kl, log_probs, mean_kl};
+pub use temperature::{TEMPERATURES, fit_temperature};
+
 use crate::task::{Gold, LabelSet, Metric};
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -34,15 +44,16 @@ pub fn measure(
         _ => None,
     };
     let (predicted, gold): (Vec<_>, Vec<_>) = argmax(logits).into_iter().zip(gold).filter_map(class).unzip();
-    let accuracy = ("accuracy", accuracy(&predicted, &gold));
+    let counts = Counts::of(&predicted, &gold);
+    let accuracy = ("accuracy", counts.accuracy());
     match metric {
         Metric::F1(positive) => {
             let positive = labels.and_then(|labels| labels.position(positive)).unwrap_or(1);
-            vec![("f1", f1(&predicted, &gold, positive)), accuracy]
+            vec![("f1", counts.f1(positive)), accuracy]
         }
-        Metric::Matthews => vec![("matthews", matthews(&predicted, &gold)), accuracy],
+        Metric::Matthews => vec![("matthews", counts.matthews()), accuracy],
         Metric::Accuracy | Metric::Correlation => {
-            vec![accuracy, ("macro_f1", macro_f1(&predicted, &gold))]
+            vec![accuracy, ("macro_f1", counts.macro_f1())]
         }
     }
 }
@@ -51,126 +62,23 @@ pub fn measure(
 ///
 /// Shapes: `logits`: [B, C] with C at least 1; returned: `[B]`.
 pub fn argmax(logits: ArrayView2<'_, f32>) -> Vec<usize> {
-    let of_row = |row: ArrayView1<'_, f32>| {
-        let better = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
-        (0..row.len()).fold(0, better)
-    };
-    logits.rows().into_iter().map(of_row).collect()
+    logits.rows().into_iter().map(argmax_of).collect()
+}
+
+/// Returns the class of the greatest logit, the first of equals.  `logits`: `[C]`.
+pub fn argmax_of(logits: ArrayView1<'_, f32>) -> usize {
+    let better = |best: usize, class: usize| if logits[class] > logits[best] { class } else { best };
+    (0..logits.len()).fold(0, better)
 }
 
 /// Returns the fraction of predictions that are right. Shapes: `[B]`, `[B]`. `None` on no rows.
 pub fn accuracy(predicted: &[usize], gold: &[usize]) -> Option<f64> {
-    assert_eq!(predicted.len(), gold.len(), "one prediction is needed for each label");
-    let right = predicted.iter().zip(gold).filter(|(predicted, gold)| predicted == gold).count();
-    (!gold.is_empty()).then(|| right as f64 / gold.len() as f64)
+    Counts::of(predicted, gold).accuracy()
 }
 
 /// Returns the fraction of rows on which two models predict the same. Shapes: `[B]`, `[B]`. `None` on no rows.
 pub fn agreement(teacher: &[usize], student: &[usize]) -> Option<f64> {
     accuracy(student, teacher)
-}
-
-/// Returns F1 of one class, `2 tp / (2 tp + fp + fn)`; 0 if it is neither predicted nor there. Shapes: `[B]`, `[B]`.
-/// `None` on no rows.
-pub fn f1(predicted: &[usize], gold: &[usize], positive: usize) -> Option<f64> {
-    assert_eq!(predicted.len(), gold.len(), "one prediction is needed for each label");
-    let count = |classes: &[usize]| classes.iter().filter(|class| **class == positive).count();
-    let hits = predicted
-        .iter()
-        .zip(gold)
-        .filter(|(predicted, gold)| predicted == gold && **gold == positive)
-        .count();
-    // tp + fp are the predicted ones, tp + fn those that are there.
-    let all = count(predicted) + count(gold);
-    (!gold.is_empty()).then(|| if all == 0 { 0.0 } else { 2.0 * hits as f64 / all as f64 })
-}
-
-/// Returns the mean F1 over the classes that are predicted or there. Shapes: `[B]`, `[B]`. `None` on no rows.
-pub fn macro_f1(predicted: &[usize], gold: &[usize]) -> Option<f64> {
-    let classes: std::collections::BTreeSet<usize> = predicted.iter().chain(gold).copied().collect();
-    let sum: f64 = classes.iter().filter_map(|class| f1(predicted, gold, *class)).sum();
-    (!gold.is_empty()).then(|| sum / classes.len() as f64)
-}
-
-/// Returns Matthews' correlation coefficient, for any number of classes. Shapes: `[B]`, `[B]`. `None` on no rows.
-///
-/// `(c B − Σ_k p_k g_k) / √((B² − Σ p_k²) (B² − Σ g_k²))`, with `c` rows right and `p_k`, `g_k` rows predicted and labelled
-/// `k` (Gorodkin 2004, equation 8). It is 0 if either is all one class.
-pub fn matthews(predicted: &[usize], gold: &[usize]) -> Option<f64> {
-    let rows = gold.len() as f64;
-    let right = accuracy(predicted, gold)? * rows;
-    let classes = predicted.iter().chain(gold).max().map_or(0, |class| class + 1);
-    let (mut p, mut g) = (vec![0.0; classes], vec![0.0; classes]);
-    for (predicted, gold) in predicted.iter().zip(gold) {
-        p[*predicted] += 1.0;
-        g[*gold] += 1.0;
-    }
-    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    let spread = (rows * rows - dot(&p, &p)) * (rows * rows - dot(&g, &g));
-    Some(if spread == 0.0 { 0.0 } else { (right * rows - dot(&p, &g)) / spread.sqrt() })
-}
-
-/// Returns Pearson's correlation. Shapes: `[B]`, `[B]`. `None` if either is constant or not finite, or B is below 2.
-pub fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
-    assert_eq!(x.len(), y.len(), "one value is needed for each other");
-    // A constant is told by its values: about its rounded mean it need not have variance 0.
-    if [x, y].iter().any(|values| values.windows(2).all(|pair| pair[0] == pair[1])) {
-        return None;
-    }
-    let centred = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter().map(|value| value - mean).collect::<Vec<f64>>()
-    };
-    let (x, y) = (centred(x), centred(y));
-    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    Some(dot(&x, &y) / (dot(&x, &x).sqrt() * dot(&y, &y).sqrt()))
-        .filter(|r| r.is_finite())
-        .map(|r| r.clamp(-1.0, 1.0))
-}
-
-/// Returns Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs.
-///
-/// Shapes: `[B]`, `[B]`. `None` if either is constant or not finite, or B is below 2.
-pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
-    assert_eq!(x.len(), y.len(), "one value is needed for each other");
-    let finite = x.iter().chain(y).all(|value| value.is_finite());
-    if finite { pearson(&ranks(x), &ranks(y)) } else { None }
-}
-
-/// Returns the mean over rows of `KL(softmax(teacher) ‖ softmax(student))`, in nats.
-///
-/// Shapes: `teacher`, `student`: [B, C], raw logits (temperature 1). `None` on no rows, or if it is not finite.
-pub fn mean_kl(teacher: ArrayView2<'_, f32>, student: ArrayView2<'_, f32>) -> Option<f64> {
-    assert_eq!(teacher.dim(), student.dim(), "teacher and student must have the same rows and classes");
-    let kl = |(teacher, student): (ArrayView1<'_, f32>, ArrayView1<'_, f32>)| -> f64 {
-        let (teacher, student) = (log_softmax(teacher), log_softmax(student));
-        teacher.iter().zip(&student).map(|(t, s)| t.exp() * (t - s)).sum()
-    };
-    let sum: f64 = teacher.rows().into_iter().zip(student.rows()).map(kl).sum();
-    Some(sum / teacher.nrows() as f64).filter(|mean| mean.is_finite())
-}
-
-fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted: Vec<f64> = logits.iter().map(|logit| f64::from(*logit) - f64::from(max)).collect();
-    let log_sum = shifted.iter().map(|logit| logit.exp()).sum::<f64>().ln();
-    shifted.into_iter().map(|logit| logit - log_sum).collect()
-}
-
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut before = 0;
-    for equals in order.chunk_by(|a, b| values[*a] == values[*b]) {
-        // Ranks before+1 to before+n share their mean.
-        let rank = before as f64 + (equals.len() as f64 + 1.0) / 2.0;
-        for index in equals {
-            ranks[*index] = rank;
-        }
-        before += equals.len();
-    }
-    ranks
 }
 
 #[cfg(test)]
@@ -180,6 +88,10 @@ mod tests {
     use proptest::prelude::*;
 
     const TOLERANCE: f64 = 1e-9;
+
+    fn counts(predicted: &[usize], gold: &[usize]) -> Counts {
+        Counts::of(predicted, gold)
+    }
 
     fn close(found: Option<f64>, expected: f64) -> bool {
         found.is_some_and(|found| (found - expected).abs() < TOLERANCE)
@@ -208,17 +120,18 @@ mod tests {
             (&[1, 1, 1, 1], &[1, 0, 1, 1], [0.75, 0.8571428571428571, 0.42857142857142855, 0.0]),
         ] {
             let found = [
-                accuracy(predicted, gold),
-                f1(predicted, gold, 1),
-                macro_f1(predicted, gold),
-                matthews(predicted, gold),
+                counts(predicted, gold).accuracy(),
+                counts(predicted, gold).f1(1),
+                counts(predicted, gold).macro_f1(),
+                counts(predicted, gold).matthews(),
             ];
             for (found, expected) in found.into_iter().zip(expected) {
                 assert!(close(found, expected), "{found:?} instead of {expected}");
             }
         }
-        assert_eq!(f1(&[0, 2], &[0, 0], 1), Some(0.0));
-        for nothing in [accuracy(&[], &[]), f1(&[], &[], 1), macro_f1(&[], &[]), matthews(&[], &[])] {
+        assert_eq!(counts(&[0, 2], &[0, 0]).f1(1), Some(0.0));
+        let nothing = counts(&[], &[]);
+        for nothing in [nothing.accuracy(), nothing.f1(1), nothing.macro_f1(), nothing.matthews()] {
             assert_eq!(nothing, None);
         }
     }
@@ -289,16 +202,16 @@ mod tests {
         #[test]
         fn figures_stay_in_their_ranges(rows in proptest::collection::vec((0_usize..4, 0_usize..4), 1..40)) {
             let (predicted, gold): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-            for figure in [accuracy(&predicted, &gold), macro_f1(&predicted, &gold), f1(&predicted, &gold, 2)] {
+            for figure in [accuracy(&predicted, &gold), counts(&predicted, &gold).macro_f1(), counts(&predicted, &gold).f1(2)] {
                 prop_assert!((0.0..=1.0).contains(&figure.unwrap()));
             }
-            let m = matthews(&predicted, &gold).unwrap();
+            let m = counts(&predicted, &gold).matthews().unwrap();
             prop_assert!((-1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&m));
             // For 0/1 values Matthews' correlation is Pearson's.
             let bits = |classes: &[usize]| classes.iter().map(|class| (class % 2) as f64).collect::<Vec<_>>();
             let parities = |classes: &[usize]| classes.iter().map(|class| class % 2).collect::<Vec<_>>();
             if let Some(p) = pearson(&bits(&predicted), &bits(&gold)) {
-                prop_assert!(close(matthews(&parities(&predicted), &parities(&gold)), p));
+                prop_assert!(close(counts(&parities(&predicted), &parities(&gold)).matthews(), p));
             }
         }
 
