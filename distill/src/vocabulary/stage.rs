@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use student::bert::{Bert, BertConfig};
 use student::export::onnx;
-use student::import::onnx::keep_words;
 use student::{Architecture, Arena};
 use teacher::{Options, Teacher};
 use tempfile::TempDir;
@@ -158,16 +157,17 @@ fn cut_student(
 
 /// Writes somebody's graph without the rows of dropped pieces, and opens both.
 fn cut_graph(
-    onnx: &Path,
+    graph: &Path,
     config: &Value,
     numbering: &Numbering,
     notes: &BTreeMap<String, String>,
     trimmed: &Path,
     options: &Options<'_>,
 ) -> Result<[Teacher; 2]> {
-    let whole = Teacher::open(onnx, options)?;
-    let graph = trimmed.join(bundle::ONNX);
-    keep_words(onnx, &whole.signature().input_ids.name, numbering.kept(), &graph, notes)?;
+    let whole = Teacher::open(graph, options)?;
+    let mut cut = onnx::Model::read(graph)?;
+    cut.keep_words(&whole.signature().input_ids.name, numbering.kept())?;
+    cut.with_notes(notes).write(&trimmed.join(bundle::ONNX))?;
     write_json(&trimmed.join(CONFIG), &renumbered_config(config, numbering)?)?;
     Ok([whole, Teacher::open(trimmed, options)?])
 }

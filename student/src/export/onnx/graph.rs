@@ -97,7 +97,7 @@ impl GraphBuilder {
             graph: Some(GraphProto { name: "main".into(), ..self.graph }),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             metadata_props: metadata.iter().map(entry).collect(),
-            ..ModelProto::default()
+            functions: Vec::new(),
         }
     }
 
@@ -149,7 +149,7 @@ impl Nodes<'_> {
             name: name.clone(),
             op_type: operator.to_owned(),
             attribute: attributes,
-            ..NodeProto::default()
+            domain: String::new(),
         });
         Value(name)
     }

@@ -3,87 +3,35 @@
 //! The table is what token ids are looked up in. A masked language model has as many columns in its last matrix, which
 //! is the same table or another, and as many biases; they go with the rows.
 
-use super::external::ExternalData;
 use super::graph::{Constant, Graph, attribute};
+use super::is_quantised;
 use super::numbers::num_elements;
 use super::parts::linears;
-use super::{decode, graph_of, is_quantised, malformed};
 use crate::Error;
-use crate::export::onnx::MAX_BYTES;
+use crate::export::onnx::Model;
 use crate::export::onnx::proto::{
-    DataLocation, DataType, Dimension, DimensionProto, GraphProto, ModelProto, NodeProto,
-    StringStringEntryProto, TensorProto, ValueInfoProto,
+    DataType, Dimension, DimensionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
 };
-use crate::files::{map, write_atomically};
-use prost::Message;
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write;
-use std::path::Path;
 
-/// Writes the model at `source` to `target` with the rows `kept` of its word table alone, in this order, and all
-/// tensors in the one file.
-///
-/// `input`: the name of the graph's input for token ids. `metadata` is added to the notes of the file, or replaces them
-/// under the same keys.
-///
-/// # Errors
-/// [`Error::Read`]; [`Error::Malformed`] when the file is no ONNX model or a tensor in it is not what it claims;
-/// [`Error::Unusable`] when the table is not found, is quantised, is used for something unknown, or lacks a row;
-/// [`Error::Write`].
-pub fn keep_words(
-    source: &Path,
-    input: &str,
-    kept: &[u32],
-    target: &Path,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(), Error> {
-    let mut model = decode(source, Bytes::from_owner(map(source)?))?;
-    graph_of(&model, source)?;
-    gather_in(&mut model, source)?;
-    let graph = graph_of(&model, source)?;
-    let cuts =
-        cuts(graph, input, kept).map_err(|reason| Error::Unusable { path: source.to_owned(), reason })?;
-    if let Some(graph) = &mut model.graph {
-        cut(graph, &cuts, kept).map_err(|reason| malformed(source, reason))?;
+impl Model {
+    /// Keeps the rows `kept` of the word table alone, in this order. `input`: the graph's input for token ids.
+    ///
+    /// # Errors
+    /// [`Error::Vocabulary`] when the table is not found, is quantised, lacks a row, or is not what it claims to be; the
+    /// model may then be partly cut.
+    pub fn keep_words(&mut self, input: &str, kept: &[u32]) -> Result<(), Error> {
+        let Some(graph) = &mut self.proto.graph else { return Ok(()) };
+        let cuts = cuts(graph, input, kept).map_err(Error::Vocabulary)?;
+        cut(graph, &cuts, kept).map_err(Error::Vocabulary)
     }
-    model.metadata_props.retain(|entry| !metadata.contains_key(&entry.key));
-    let entry =
-        |(key, value): (&String, &String)| StringStringEntryProto { key: key.clone(), value: value.clone() };
-    model.metadata_props.extend(metadata.iter().map(entry));
-    let bytes = model.encode_to_vec();
-    write_atomically(target, |file| file.write_all(&bytes))
 }
 
 /// What is cut: dimensions of tensors by their names, from one size.
 struct Cuts {
     dimensions: BTreeMap<String, usize>,
     rows: usize,
-}
-
-/// Takes the tensors of files beside the model into it.
-fn gather_in(model: &mut ModelProto, source: &Path) -> Result<(), Error> {
-    let mut external = ExternalData::beside(source);
-    let graph = model.graph.iter_mut();
-    let tensors = graph.flat_map(|graph| {
-        let constants =
-            graph.node.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|it| it.t.as_mut());
-        graph.initializer.iter_mut().chain(constants)
-    });
-    let mut size = 0_usize;
-    for tensor in tensors {
-        if tensor.data_location() == DataLocation::External {
-            tensor.raw_data = external.bytes(tensor)?;
-            tensor.external_data.clear();
-            tensor.set_data_location(DataLocation::Default);
-        }
-        size = size.saturating_add(tensor.raw_data.len());
-    }
-    if size > MAX_BYTES {
-        let reason = format!("its tensors take {size} bytes, more than the {MAX_BYTES} of one ONNX file");
-        return Err(Error::Unusable { path: source.to_owned(), reason });
-    }
-    Ok(())
 }
 
 /// Finds the table, and what has to be cut with it.
@@ -100,7 +48,7 @@ fn cuts(graph: &GraphProto, input: &str, kept: &[u32]) -> Result<Cuts, String> {
             table.tensor.name
         ));
     }
-    let mut dimensions = BTreeMap::from([(stored_name(&walk, table)?, 0)]);
+    let mut dimensions = BTreeMap::from([(table.tensor.name.clone(), 0)]);
     for linear in linears(&walk) {
         let [out, inner] = if linear.weight.transposed { [1, 0] } else { [0, 1] };
         if (linear.weight.tensor.dims[out], linear.weight.tensor.dims[inner])
@@ -108,9 +56,9 @@ fn cuts(graph: &GraphProto, input: &str, kept: &[u32]) -> Result<Cuts, String> {
         {
             continue;
         }
-        dimensions.insert(stored_name(&walk, linear.weight)?, out);
+        dimensions.insert(linear.weight.tensor.name.clone(), out);
         if let Some(bias) = linear.bias {
-            dimensions.insert(stored_name(&walk, bias)?, 0);
+            dimensions.insert(bias.tensor.name.clone(), 0);
         }
     }
     Ok(Cuts { dimensions, rows })
@@ -167,30 +115,23 @@ fn is_by_row(node: &NodeProto) -> bool {
 }
 
 fn is_float(tensor: &TensorProto) -> bool {
-    matches!(tensor.data_type(), DataType::Float | DataType::Float16 | DataType::Bfloat16 | DataType::Double)
+    width(tensor.data_type()).is_some()
 }
 
-/// Returns the name under which a constant is an initializer of the graph or the output of a node.
-fn stored_name(graph: &Graph<'_>, constant: Constant<'_>) -> Result<String, String> {
-    let is_it =
-        |name: &&&str| graph.constant(name).is_some_and(|it| std::ptr::eq(it.tensor, constant.tensor));
-    let in_nodes = |name: &&&str| graph.producer(name).is_none_or(|node| node.op_type == "Constant");
-    let name = graph.names().iter().filter(in_nodes).find(is_it);
-    name.map(|name| (*name).to_owned()).ok_or_else(|| format!("the tensor `{}` has no name", constant.name))
+/// Returns the bytes of a floating-point number of a type, or nothing for other types.
+fn width(data_type: DataType) -> Option<usize> {
+    match data_type {
+        DataType::Float => Some(4),
+        DataType::Float16 | DataType::Bfloat16 => Some(2),
+        DataType::Double => Some(8),
+        _ => None,
+    }
 }
 
 /// Cuts the tensors, and the outputs of the graph that are as long as the table.
 fn cut(graph: &mut GraphProto, cuts: &Cuts, kept: &[u32]) -> Result<(), String> {
     for tensor in &mut graph.initializer {
         if let Some(&dimension) = cuts.dimensions.get(&tensor.name) {
-            *tensor = select(tensor, dimension, kept)?;
-        }
-    }
-    for node in graph.node.iter_mut().filter(|node| node.op_type == "Constant") {
-        let Some(&dimension) = node.output.first().and_then(|name| cuts.dimensions.get(name)) else {
-            continue;
-        };
-        for tensor in node.attribute.iter_mut().filter_map(|attribute| attribute.t.as_mut()) {
             *tensor = select(tensor, dimension, kept)?;
         }
     }
@@ -221,9 +162,8 @@ fn select(tensor: &TensorProto, dimension: usize, kept: &[u32]) -> Result<Tensor
     let elements = num_elements(tensor).filter(|&elements| elements > 0);
     let wrong =
         || format!("the tensor `{}` does not hold what its shape {:?} says", tensor.name, tensor.dims);
-    let elements = elements.ok_or_else(wrong)?;
-    let width = raw.len() / elements;
-    if width == 0 || width * elements != raw.len() {
+    let (elements, width) = elements.zip(width(tensor.data_type())).ok_or_else(wrong)?;
+    if elements.checked_mul(width) != Some(raw.len()) {
         return Err(wrong());
     }
     let inner: usize = tensor.dims[dimension + 1..].iter().map(|&size| size as usize).product();
