@@ -12,5 +12,6 @@ mod gradients;
 mod onnx_parity;
 mod pipeline;
 mod reference;
+mod slim;
 mod support;
 mod tables;

@@ -5,7 +5,7 @@ mod overlay;
 
 pub use arguments::{
     BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
-    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
+    LabelArgs, PredictArgs, SlimArgs, TrainArgs, TrainingArgs,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -56,6 +56,8 @@ pub enum Command {
     Label(LabelArgs),
     /// Write a trained student as a directory that other tools load
     Export(ExportArgs),
+    /// Make a BERT ONNX that others made smaller: fewer words, fewer bits, measured
+    Slim(SlimArgs),
     /// Measure an ONNX classifier on labelled text
     Eval(EvalArgs),
     /// Set a teacher beside its students: quality, size, speed

@@ -1,6 +1,7 @@
 //! `distill export`: a trained student as a directory that other tools load.
 
 use super::Opener;
+use super::trim::trim;
 use crate::bundle::{self, Bundle};
 use crate::cli::{Common, ExportArgs};
 use crate::console::Console;
@@ -9,12 +10,13 @@ use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::{Existing, RunFolder};
 use crate::tokens::{Encodings, Tokenizer};
+use crate::vocabulary::{Model, Staged};
 use anyhow::Result;
 use student::Architecture;
 use teacher::ModelConfig;
 
 /// Texts of many lengths and kinds, to verify on when no others are given.
-const SENTENCES: &[&str] = &[
+pub const SENTENCES: &[&str] = &[
     "Good.",
     "It works!",
     "Nobody expected the ending, and nobody liked it.",
@@ -38,9 +40,14 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let max_length = bundle.bert.config().max_position_embeddings;
     let tokenizer = bundle::tokenizer(&args.student, max_length)?;
     tokenizer.check_vocabulary(bundle.bert.config().vocab_size, &args.student.display().to_string())?;
+    let staged = trimmed(args, &bundle, &tokenizer, &Opener { common, console })?;
+    let (bundle, tokenizer) = match &staged {
+        Some(staged) => (Bundle::open(&staged.path())?, bundle::tokenizer(&staged.path(), max_length)?),
+        None => (bundle, tokenizer),
+    };
     let encodings = encodings(args, &tokenizer)?;
 
-    let metadata = bundle::metadata_of(&args.student);
+    let metadata = bundle::metadata_of(&bundle.folder);
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));
     bundle::write(folder.path(), &bundle.bert, &bundle.params, tokenizer.source(), &metadata)?;
     let parameters = bundle.bert.layout().num_parameters();
@@ -63,6 +70,21 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
         ));
     }
     Ok(())
+}
+
+/// Makes the student with fewer words first, when that is asked for.
+fn trimmed(
+    args: &ExportArgs,
+    bundle: &Bundle,
+    tokenizer: &Tokenizer,
+    opener: &Opener<'_>,
+) -> Result<Option<Staged>> {
+    let Some(corpus) = &args.trim_vocab else { return Ok(None) };
+    let mut recipe = Recipe::default();
+    args.columns.lay_over(&mut recipe);
+    let config = ModelConfig::read(&args.student.join("config.json"))?;
+    let subject = Subject::of_model(&recipe.data, &config, None)?;
+    trim(&Model::Student(bundle), tokenizer, corpus, &subject, opener).map(Some)
 }
 
 fn encodings(args: &ExportArgs, tokenizer: &Tokenizer) -> Result<Encodings> {
