@@ -295,6 +295,6 @@ mod tests {
             5,
             "two in the front matter, the title, two in fences\n{text}"
         );
-        assert!(!text.contains('<') && text.matches("```").count() % 2 == 0, "{text}");
+        assert!(!text.contains('<') && text.matches("```").count().is_multiple_of(2), "{text}");
     }
 }

@@ -82,7 +82,10 @@ impl Definition {
     pub fn required(&self) -> Result<Vec<u32>> {
         let mut required: Vec<u32> = self.added.values().copied().collect();
         required.extend(self.frame["model"]["unk_token"].as_str().and_then(|unknown| self.id_of(unknown)));
-        visit_ids(&mut self.frame.clone(), &mut |id| Ok(required.push(read_id(id)?)))?;
+        visit_ids(&mut self.frame.clone(), &mut |id| {
+            required.push(read_id(id)?);
+            Ok(())
+        })?;
         Ok(required)
     }
 

@@ -64,7 +64,10 @@ pub fn write_tokenizer(
 /// When one is no id.
 pub fn ids_of_config(config: &Value) -> Result<Vec<u32>> {
     let mut ids = Vec::new();
-    visit_config(&mut config.clone(), &mut |id| Ok(ids.push(read_id(id)?)))?;
+    visit_config(&mut config.clone(), &mut |id| {
+        ids.push(read_id(id)?);
+        Ok(())
+    })?;
     Ok(ids)
 }
 
