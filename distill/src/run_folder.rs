@@ -87,10 +87,13 @@ impl RunFolder {
     }
 }
 
-/// Says whether a file does not make a folder somebody's: a lock, or labels and tokens, which a run that was stopped
+/// Says whether a file does not make a folder somebody's: a lock, what a killed run left half done, or labels and tokens, which a run that was stopped
 /// before it trained leaves behind. Labels know whose they are, and are added to, never replaced; so do tokens.
 fn is_harmless(name: &OsStr) -> bool {
-    name == LOCK || name == "tokens" || name.to_string_lossy().starts_with("labels.")
+    name == LOCK
+        || name == "tokens"
+        || is_temporary(Path::new(name))
+        || name.to_string_lossy().starts_with("labels.")
 }
 
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.
@@ -99,7 +102,7 @@ fn remove_leftovers(path: &Path) {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         for file in entries.map(|entry| entry.path()).filter(|path| is_temporary(path)) {
             // One that cannot be removed only takes space.
-            let _ = std::fs::remove_file(file);
+            let _ = if file.is_dir() { std::fs::remove_dir_all(file) } else { std::fs::remove_file(file) };
         }
     }
 }

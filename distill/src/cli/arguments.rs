@@ -3,7 +3,6 @@
 use crate::recipe::Precision;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use student::export::Format;
 
 /// What to read of a data file
 #[derive(Clone, Debug, Default, Args)]
@@ -161,59 +160,6 @@ pub struct LabelArgs {
     /// Do one part of the work, e.g. 2/8; a run without it then gathers the parts
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// What to read
-    #[command(flatten)]
-    pub columns: DataArgs,
-}
-
-/// Arguments of `export`
-#[derive(Clone, Debug, Args)]
-pub struct ExportArgs {
-    /// The directory that `train` or `finetune` wrote
-    #[arg(long, value_name = "DIR")]
-    pub student: PathBuf,
-    /// Write to this directory
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Verify on the texts of this file [default: a few built-in sentences]
-    #[arg(long, value_name = "FILE")]
-    pub data: Option<PathBuf>,
-    /// Keep the word pieces alone that the texts of this file need, and every single character
-    #[arg(long, value_name = "FILE")]
-    pub trim_vocab: Option<PathBuf>,
-    /// Replace the files in the output directory
-    #[arg(long)]
-    pub overwrite: bool,
-    /// What to read
-    #[command(flatten)]
-    pub columns: DataArgs,
-}
-
-/// Arguments of `slim`
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-The model is a BERT with a WordPiece vocabulary, exported by PyTorch, optimum or distill in float32, with its \
-config.json and tokenizer. A trimmed model gives every text of the corpus the same pieces and the same logits, which \
-is proven before anything is written; other texts may be cut into smaller pieces than before.")]
-pub struct SlimArgs {
-    /// Make this model smaller: a directory, or an ONNX file beside its config.json and tokenizer.json
-    #[arg(value_name = "MODEL")]
-    pub model: PathBuf,
-    /// Write to this directory
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Keep the word pieces alone that the texts of this file need, and every single character
-    #[arg(long, value_name = "FILE")]
-    pub trim_vocab: Option<PathBuf>,
-    /// Write these formats: fp32, fp16, int8, int8-embeddings, int4
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "fp32,int8-embeddings")]
-    pub formats: Vec<Format>,
-    /// Measure on the texts of this file [default: a few built-in sentences]
-    #[arg(long, value_name = "FILE")]
-    pub eval: Option<PathBuf>,
-    /// Replace the files in the output directory
-    #[arg(long)]
-    pub overwrite: bool,
     /// What to read
     #[command(flatten)]
     pub columns: DataArgs,

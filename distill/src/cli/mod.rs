@@ -1,12 +1,16 @@
 //! The command line: parsed here, and acted on elsewhere.
 
 mod arguments;
+mod export;
 mod overlay;
+mod slim;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
-    LabelArgs, PredictArgs, SlimArgs, TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs, LabelArgs,
+    PredictArgs, TrainArgs, TrainingArgs,
 };
+pub use export::{ExportArgs, Size};
+pub use slim::SlimArgs;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

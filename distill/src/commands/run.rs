@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use student::bert::Bert;
 use student::engine::{CpuEngine, Engine};
+use student::export::onnx::Model;
 use teacher::Options;
 
 /// The file that tells that a run wrote a folder, and lets it be continued.
@@ -99,7 +100,8 @@ impl Run<'_> {
         }
         let train = &self.recipe.train;
         let precision = train.precision.engine();
-        let mut engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
+        let engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
+        let mut engine = self.rounding(engine)?;
         let start = Instant::now();
         let (outcome, score_name) = self.train(&mut engine, course, &checkpoint)?;
         if outcome.interrupted {
@@ -110,6 +112,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let seconds = start.elapsed().as_secs_f64();
+        let mut engine = engine.exact();
         let metadata = self.metadata(&outcome, &score_name);
         let (bert, params) = engine.model();
         bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
@@ -120,6 +123,19 @@ impl Run<'_> {
             verification.examples, verification.max_difference
         ));
         Ok(Some(Finished { outcome, score_name, verification, seconds }))
+    }
+
+    /// Lets the engine compute with the weights that an export will store, where the recipe asks for it.
+    fn rounding(&self, mut engine: CpuEngine<Bert>) -> Result<CpuEngine<Bert>> {
+        let Some(storage) = self.recipe.train.storage()? else { return Ok(engine) };
+        let (bert, params) = engine.model();
+        let schemes = Model::lower(bert, params, &BTreeMap::new())?.rounding(&storage);
+        self.console.say(format_args!(
+            "weights are rounded as in {}: {} of them",
+            storage.format,
+            schemes.len()
+        ));
+        Ok(engine.rounding(&schemes))
     }
 
     fn train(

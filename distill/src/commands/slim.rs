@@ -2,34 +2,34 @@
 //!
 //! Everything is made and measured in a temporary folder; what is asked for is copied out when all of it stands.
 
-use super::compare::{Contender, compare};
-use super::export::SENTENCES;
+use super::export::exam::Exam;
+use super::export::measured::{Measured, Variant, measure};
+use super::export::{CARD, note_figures, table};
 use super::trim::trim;
 use super::{Opener, bundle};
 use crate::card::{Card, Weights};
 use crate::cli::{Common, SlimArgs};
 use crate::console::Console;
-use crate::corpus::{Corpus, Subject};
+use crate::corpus::Subject;
 use crate::error::explained;
 use crate::recipe::Recipe;
-use crate::report::{DataFacts, ModelReport, Report};
+use crate::report::aligned;
 use crate::run_folder::{Existing, RunFolder};
-use crate::task::Gold;
-use crate::tokens::companions;
+use crate::tokens::{Tokenizer, companions};
 use crate::vocabulary::{Model, Staged};
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use student::export::Format;
 use student::export::onnx::{self, Storage};
 use student::files::write_atomically;
 use student::import::onnx::summary;
+use teacher::Teacher;
 
 const CONFIG: &str = "config.json";
-const CARD: &str = "README.md";
 
-/// Makes a model smaller, and sets what was made beside what it was made from.
+/// Makes a model smaller, and measures what was made beside what it was made from.
 ///
 /// # Errors
 /// When the model cannot be read, is quantised already, or is not the same on the corpus; nothing is written then.
@@ -40,43 +40,40 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
     let model = opener.open(&args.model)?;
     refuse_quantised(model.path())?;
     let subject = Subject::of_model(&recipe.data, model.config(), model.num_classes())?;
-    let config = config_of(model.path())?;
-    let tokenizer = opener.tokenizer(&model, &args.model, subject.max_length)?;
-    let folder = RunFolder::open(&args.out, existing(args), bundle::ONNX)?;
+    let given = Source::of(args, &model, &subject, &opener)?;
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let folder = RunFolder::open(&args.out, existing, bundle::ONNX)?;
 
-    let staged = match &args.trim_vocab {
-        Some(corpus) => {
-            let graph = Model::Graph { onnx: model.path(), config: &config };
-            Some(trim(&graph, &tokenizer, corpus, &subject, &opener)?)
+    let given_exam = Exam::read(given.tokenizer(&subject)?, subject.clone(), args.eval.as_deref())?;
+    let staged = trimmed(args, &given, &given_exam, &opener)?;
+    let (source, trimmed_exam) = match &staged {
+        Some(staged) => {
+            let source = Source::in_folder(&staged.path());
+            let exam = Exam::read(source.tokenizer(&subject)?, subject, args.eval.as_deref())?;
+            (source, Some(exam))
         }
-        None => None,
+        None => (given.clone(), None),
     };
+    let exam = trimmed_exam.as_ref().unwrap_or(&given_exam);
     let made = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let source = match &staged {
-        Some(staged) => Source {
-            graph: staged.path().join(bundle::ONNX),
-            config: staged.path().join(CONFIG),
-            tokenizer: staged.path(),
-        },
-        None => Source { graph: model.path().to_owned(), config, tokenizer: tokenizer.source().to_owned() },
-    };
-    let files = source.write(&args.formats, made.path())?;
-    let report = measure(args, made.path(), &files, &subject, &opener)?;
-    let labels = subject.logit_names();
-    let card = describe(args, &report, &files, &labels, staged.as_ref(), &made.path().join(bundle::ONNX))?;
-    bundle::write_text(&made.path().join(CARD), &card)?;
-    bundle::write_text(&made.path().join("report.json"), &report.to_json())?;
-    note_figures(made.path(), &report, &files)?;
+    let variants = source.write(&args.formats, made.path())?;
+    let all = measure(&variants, (&given.graph, &given_exam), exam, &opener)?;
+    note_figures(made.path(), all.iter(), exam)?;
+    bundle::write_text(&made.path().join(CARD), &describe(args, &all, exam, staged.as_ref(), &given.graph)?)?;
     hand_over(made.path(), folder.path())?;
-    console.hand_out(if console.json { report.to_json() } else { report.to_table() });
+    match console.json {
+        true => console.hand_out(as_json(&all, exam, staged.as_ref())),
+        false => {
+            let shipped: Vec<usize> = (0..all.len()).collect();
+            let rows = aligned(&table::rows(&all, &shipped, exam));
+            console.hand_out(format_args!("{rows}\n\n({} texts; {})", exam.texts.len(), table::LEGEND));
+        }
+    }
     Ok(())
 }
 
-fn existing(args: &SlimArgs) -> Existing {
-    if args.overwrite { Existing::Overwrite } else { Existing::Refuse }
-}
-
 /// What the files are made from.
+#[derive(Clone)]
 struct Source {
     graph: PathBuf,
     config: PathBuf,
@@ -84,8 +81,22 @@ struct Source {
 }
 
 impl Source {
-    /// Writes a model directory with a graph in each format, and returns the places of the graphs in it.
-    fn write(&self, formats: &[Format], folder: &Path) -> Result<Vec<String>> {
+    /// Finds the files of a model that was opened.
+    fn of(args: &SlimArgs, model: &Teacher, subject: &Subject, opener: &Opener<'_>) -> Result<Self> {
+        let tokenizer = opener.tokenizer(model, &args.model, subject.max_length)?.source().to_owned();
+        Ok(Source { graph: model.path().to_owned(), config: config_of(model.path())?, tokenizer })
+    }
+
+    fn in_folder(folder: &Path) -> Self {
+        Source { graph: folder.join(bundle::ONNX), config: folder.join(CONFIG), tokenizer: folder.to_owned() }
+    }
+
+    fn tokenizer(&self, subject: &Subject) -> Result<Tokenizer> {
+        Tokenizer::open(&self.tokenizer, subject.max_length)
+    }
+
+    /// Writes a model directory with a graph in each format.
+    fn write(&self, formats: &[Format], folder: &Path) -> Result<Vec<Variant>> {
         std::fs::create_dir_all(folder.join("onnx"))?;
         for file in companions(&self.tokenizer).into_iter().chain([self.config.clone()]) {
             copy(&file, &folder.join(file.file_name().unwrap_or_default()))?;
@@ -94,116 +105,58 @@ impl Source {
         let mut formats = formats.to_vec();
         formats.sort_unstable();
         formats.dedup();
-        let mut files = Vec::with_capacity(formats.len());
-        for &format in &formats {
+        let write = |&format: &Format| {
             let file = format.file(&formats);
-            whole.stored_as(&Storage::of(format))?.write(&folder.join(file))?;
-            files.push(file.to_owned());
-        }
-        Ok(files)
+            let path = folder.join(file);
+            whole.stored_as(&Storage::of(format))?.write(&path)?;
+            Ok(Variant { format, file, path })
+        };
+        formats.iter().map(write).collect()
     }
 }
 
-/// Sets the files beside the model that they were made from. Without labelled texts, on a few built-in sentences.
-fn measure(
-    args: &SlimArgs,
-    folder: &Path,
-    files: &[String],
-    subject: &Subject,
-    opener: &Opener<'_>,
-) -> Result<Report> {
-    let corpus = args.eval.as_deref().map(|path| subject.read(path)).transpose()?;
-    let built_in: Vec<_> = SENTENCES.iter().map(|text| (*text, None)).collect();
-    let texts = corpus.as_ref().map_or(built_in, |corpus| corpus.dataset.texts());
-    let gold = corpus.as_ref().map_or_else(|| vec![Gold::Missing; texts.len()], |corpus| corpus.gold.clone());
-    let paths = std::iter::once(args.model.clone()).chain(files.iter().map(|file| folder.join(file)));
-    let open = |path: PathBuf| -> Result<Contender> {
-        let encodings = bundle::tokenizer(&path, subject.max_length)?.encode(&texts, opener.threads())?;
-        Ok(Contender::open(opener, &path, subject)?.with_texts(encodings))
-    };
-    let mut contenders = paths.map(open).collect::<Result<Vec<_>>>()?;
-    let mut report =
-        compare(&mut contenders, &gold, facts(corpus.as_ref(), texts.len()), subject, opener.console)?;
-    for (model, file) in report.models.iter_mut().skip(1).zip(files) {
-        model.onnx.clone_from(file);
-    }
-    Ok(report)
+/// Makes the model with fewer words, where that is asked for.
+fn trimmed(args: &SlimArgs, given: &Source, exam: &Exam, opener: &Opener<'_>) -> Result<Option<Staged>> {
+    let graph = Model::Graph { onnx: &given.graph, config: &given.config };
+    let trim = |corpus: &PathBuf| trim(&graph, &exam.tokenizer, corpus, &exam.subject, opener);
+    args.trim_vocab.as_ref().map(trim).transpose()
 }
 
-fn facts(corpus: Option<&Corpus>, examples: usize) -> DataFacts {
-    match corpus {
-        Some(corpus) => DataFacts {
-            path: corpus.dataset.path.display().to_string(),
-            examples,
-            labelled: corpus.num_labelled(),
-            sha256: corpus.dataset.fingerprint.clone(),
-        },
-        None => DataFacts { path: "built-in sentences".into(), examples, labelled: 0, sha256: String::new() },
-    }
-}
-
+/// Returns the model card. What the graph says of itself is all that is known of its making.
 fn describe(
     args: &SlimArgs,
-    report: &Report,
-    files: &[String],
-    labels: &[String],
+    all: &[Measured],
+    exam: &Exam,
     staged: Option<&Staged>,
     graph: &Path,
 ) -> Result<String> {
-    let notes = if graph.exists() { summary(graph)?.metadata } else { BTreeMap::new() };
-    let name = args.out.file_name().unwrap_or(args.out.as_os_str()).to_string_lossy();
-    let on = match report.data.labelled {
-        0 => format!("On {} texts without labels.", report.data.examples),
-        labelled => format!("On {labelled} labelled texts (SHA-256 `{}`).", report.data.sha256),
-    };
+    let files: Vec<String> = all.iter().map(|it| it.file.to_owned()).collect();
+    let shipped: Vec<usize> = (0..all.len()).collect();
     let card = Card {
-        name: &name,
-        files,
-        figures: &figures(report),
-        measured_on: &format!("{on} The first row is the model that the others were made from."),
-        labels,
-        notes: &notes,
+        name: &args.out.file_name().unwrap_or(args.out.as_os_str()).to_string_lossy(),
+        files: &files,
+        figures: &table::rows(all, &shipped, exam),
+        measured_on: &format!(
+            "On {}\n`as fp32`: the share of texts on which a file says what the model says that it was made from.\n\
+             Figures: {}.",
+            exam.to_line(),
+            table::LEGEND
+        ),
+        labels: &exam.subject.logit_names(),
+        notes: &summary(graph)?.metadata,
         trimmed: staged.map(|staged| &staged.trimmed),
         weights: Weights::GraphsOnly,
     };
     Ok(card.to_markdown())
 }
 
-/// Returns the figures of a report as rows, a model each, under a row of titles.
-fn figures(report: &Report) -> Vec<Vec<String>> {
-    let qualities: Vec<&String> =
-        report.models.first().map(|model| model.quality.keys().collect()).unwrap_or_default();
-    let titles = qualities
-        .iter()
-        .map(|name| (*name).clone())
-        .chain(["agreement", "MB", "one text, p50, ms", "texts per second"].map(str::to_owned));
-    let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
-    let row = |model: &ModelReport| {
-        let quality =
-            qualities.iter().map(|name| number(model.quality.get(*name).and_then(serde_json::Value::as_f64)));
-        let rest = [
-            number(model.agreement),
-            format!("{:.1}", model.file_bytes as f64 / 1e6),
-            format!("{:.2}", model.latency_p50_ms),
-            format!("{:.0}", model.texts_per_second),
-        ];
-        std::iter::once(model.name.clone()).chain(quality).chain(rest).collect()
-    };
-    let titles = std::iter::once("file".to_owned()).chain(titles).collect();
-    std::iter::once(titles).chain(report.models.iter().map(row)).collect()
-}
-
-/// Writes into each graph how good it was found to be.
-fn note_figures(folder: &Path, report: &Report, files: &[String]) -> Result<()> {
-    for (model, file) in report.models.iter().skip(1).zip(files) {
-        let quality = model.quality.iter().map(|(name, value)| (format!("slim_{name}"), value.to_string()));
-        let agreement = model.agreement.map(|share| ("slim_agreement".to_owned(), format!("{share:.6}")));
-        let data = [("slim_data_sha256".to_owned(), report.data.sha256.clone())];
-        let notes = quality.chain(agreement).chain(data).filter(|(_, value)| !value.is_empty()).collect();
-        let path = folder.join(file);
-        onnx::Model::read(&path)?.with_notes(&notes).write(&path)?;
-    }
-    Ok(())
+fn as_json(all: &[Measured], exam: &Exam, staged: Option<&Staged>) -> Value {
+    json!({
+        "eval": exam.file,
+        "examples": exam.texts.len(),
+        "formats": all,
+        "vocabulary": staged.map(|staged| &staged.trimmed),
+    })
 }
 
 /// Copies a finished directory to where it was asked for, each file whole or not at all.

@@ -1,10 +1,10 @@
 //! `distill bench`: how fast this machine is, and how much of it training, labelling and inference use.
 
-mod clock;
+pub mod clock;
 mod infer;
 mod kernels;
 mod label;
-mod sentences;
+pub mod sentences;
 mod step;
 mod table;
 

@@ -44,8 +44,8 @@ impl Model {
     /// Reads a model, whoever made it. External data is taken in, and constants among the nodes become initializers.
     ///
     /// # Errors
-    /// [`Error::Read`]; [`Error::Malformed`] when the file is no ONNX model, or one with parts that could not be written
-    /// again: branches, loops, operators of its own.
+    /// [`Error::Read`]; [`Error::Malformed`] when the file is no ONNX model, or one with parts that cannot be rewritten:
+    /// branches, loops, operators of its own.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut proto = decode(path, Bytes::from_owner(map(path)?))?;
         graph_of(&proto, path)?;
@@ -97,13 +97,13 @@ impl Model {
     }
 }
 
-/// Says what in a model is more than these messages hold, and would be lost.
+/// Says what in a model may use tensors in ways that are not seen here.
 fn unwritable(model: &ModelProto) -> Option<String> {
     let nodes = model.graph.iter().flat_map(|graph| &graph.node);
     let attributes = nodes.flat_map(|node| node.attribute.iter().map(move |attribute| (node, attribute)));
     let known = |kind| {
-        use AttributeType::{Float, Floats, Int, Ints, String, Strings, Tensor, Undefined};
-        matches!(kind, Undefined | Float | Floats | Int | Ints | String | Strings | Tensor)
+        use AttributeType::{Float, Floats, Int, Ints, String, Strings, Tensor, Tensors, Undefined};
+        matches!(kind, Undefined | Float | Floats | Int | Ints | String | Strings | Tensor | Tensors)
     };
     let lost = attributes.into_iter().find(|(_, attribute)| !known(attribute.r#type()));
     if let Some((node, attribute)) = lost {

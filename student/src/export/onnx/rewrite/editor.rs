@@ -67,7 +67,7 @@ impl Editor {
             name: outputs[0].to_owned(),
             op_type: operator.to_owned(),
             attribute,
-            domain: String::new(),
+            ..NodeProto::default()
         });
     }
 
@@ -105,6 +105,8 @@ impl Editor {
         }
         nodes.reverse();
         let stored: HashSet<String> = self.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+        let made: HashSet<&String> = nodes.iter().flat_map(|node| &node.output).collect();
+        graph.value_info.retain(|value| made.contains(&value.name));
         graph.node = nodes;
         graph.initializer = self.tensors.into_iter().filter(|tensor| used.contains(&tensor.name)).collect();
         // Files of old versions list the tensors among the inputs.

@@ -28,7 +28,7 @@ pub(super) fn store(graph: &mut GraphProto, storage: &Storage<'_>) -> Result<(),
                 output: vec![name],
                 op_type: "Cast".to_owned(),
                 attribute: vec![int("to", DataType::Float as i64)],
-                domain: String::new(),
+                ..NodeProto::default()
             });
         }
     }

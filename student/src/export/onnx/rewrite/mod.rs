@@ -17,7 +17,7 @@ use crate::export::Format;
 use crate::quant::{Range, Scheme};
 use editor::Editor;
 use eight_bits::EightBits;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use stored::{Lookup, Product};
 
 /// How the numbers of a graph are to be stored.
@@ -60,6 +60,17 @@ impl Model {
         all.sort();
         let mut seen = BTreeSet::new();
         all.into_iter().map(|(_, name)| name).filter(|name| seen.insert(name.clone())).collect()
+    }
+
+    /// Returns how each matrix and table is rounded that [`Model::stored_as`] rounds, by name.
+    pub fn rounding(&self, storage: &Storage<'_>) -> BTreeMap<String, Scheme> {
+        let Some(graph) = &self.proto.graph else { return BTreeMap::new() };
+        let Some(scheme) = storage.format.matrices(storage.range) else { return BTreeMap::new() };
+        let Plan { products, lookups, tables, ranges } = Plan::of(graph, storage);
+        let products = products.into_values().filter(|it| !tables.contains(&it.tensor));
+        let tables =
+            lookups.into_values().filter_map(|it| Some((it.name, Scheme::Rows(*ranges.get(&it.tensor)?))));
+        products.map(|it| (it.name, scheme)).chain(tables).collect()
     }
 
     /// Returns the model with its numbers stored in another way. Each tensor is stored once, as before.

@@ -6,7 +6,6 @@ use crate::export::onnx::GraphBuilder;
 use crate::export::onnx::proto::{DataType, NodeProto, TensorProto};
 use crate::init::random;
 use crate::{Architecture, Arena};
-use std::collections::BTreeMap;
 
 fn bert(num_hidden_layers: usize) -> (Bert, Arena) {
     let config = BertConfig {
