@@ -89,12 +89,8 @@ impl Model {
 fn rewrite(model: &mut ModelProto, storage: &Storage<'_>) -> Result<(), String> {
     let Some(graph) = &mut model.graph else { return Err("it is empty".into()) };
     check_names(graph, storage)?;
-    if storage.format == Format::Fp32 {
-        return Ok(());
-    }
-    // What is said of inner values may be true no more.
-    graph.value_info.clear();
     let scheme = match (storage.format, storage.format.matrices(storage.range)) {
+        (Format::Fp32, _) => return Ok(()),
         (_, None) => return half::store(graph, storage),
         (_, Some(scheme)) => scheme,
     };
