@@ -203,7 +203,10 @@ fn a_trained_student_teaches_the_next_one_and_is_exported_again() {
     ));
     dir.ok("export --student second --out ship");
     dir.ok("export --student second --out ship --overwrite --data dev.tsv");
-    assert_eq!(names(&dir.path("ship")), ["config.json", "model.safetensors", "onnx", "tokenizer.json"]);
+    assert_eq!(
+        names(&dir.path("ship")),
+        ["README.md", "config.json", "model.safetensors", "onnx", "tokenizer.json"]
+    );
     assert!(dir.read("ship/model.safetensors") == dir.read("second/model.safetensors"));
     let (ship, second) = (accuracy(&dir, "ship"), accuracy(&dir, "second/onnx/model.onnx"));
     assert_eq!(ship, second);

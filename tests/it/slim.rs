@@ -95,7 +95,7 @@ fn what_cannot_be_made_smaller_is_explained_and_nothing_is_written() {
     for file in ["config.json", "onnx/model.onnx"] {
         std::fs::copy(dir.path(&format!("teacher/{file}")), dir.path(&format!("bpe/{file}"))).unwrap();
     }
-    let bpe = r#"{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+    let bpe = r#"{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "unk_token": "a"},
                   "pre_tokenizer": null, "post_processor": null, "normalizer": null, "added_tokens": []}"#;
     dir.write("bpe/tokenizer.json", bpe);
     for (arguments, expected) in [

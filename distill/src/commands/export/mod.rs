@@ -56,14 +56,8 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     }
     let Some(student) = trained(&args, given, workshop.path(), &opener)? else { return Ok(()) };
     let staged = trimmed(&args, &student, &exam, &opener)?;
-    let (student, trimmed_exam) = match &staged {
-        Some(staged) => {
-            let student = Bundle::open(&staged.path())?;
-            let exam = Exam::of(&args, &student)?;
-            (student, Some(exam))
-        }
-        None => (student, None),
-    };
+    let student = staged.as_ref().map_or(Ok(student), |staged| Bundle::open(&staged.path()))?;
+    let trimmed_exam = staged.is_some().then(|| Exam::of(&args, &student)).transpose()?;
     let given_exam = &exam;
     let exam = trimmed_exam.as_ref().unwrap_or(given_exam);
     let stage = workshop.path().join("ship");
