@@ -148,11 +148,7 @@ impl Subject {
     ///
     /// # Errors
     /// When the file cannot be read, a label is none of the model's, located, or `sink` fails.
-    pub fn scan(
-        &self,
-        path: &Path,
-        sink: &mut dyn FnMut(Row) -> Result<()>,
-    ) -> Result<(Vec<Gold>, String)> {
+    pub fn scan(&self, path: &Path, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<(Vec<Gold>, String)> {
         let (mut scores, mut places) = (Vec::new(), Vec::<Option<u32>>::new());
         let mut raw = RawLabels::new(path.to_owned());
         let fingerprint = data::scan(path, &self.reading, &mut |row, _| {

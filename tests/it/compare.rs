@@ -45,7 +45,17 @@ fn a_report_is_written_as_data_text_and_page() {
         assert!(model["cost"]["latency"]["p50_ms"].as_f64().unwrap() > 0.0);
     }
     let [page, text] = ["report/report.html", "report/report.md"].map(|file| dir.text(file));
-    for section in ["quality", "differences", "tradeoff", "cost", "controls", "seeds", "calibration", "confusion", "examples"] {
+    for section in [
+        "quality",
+        "differences",
+        "tradeoff",
+        "cost",
+        "controls",
+        "seeds",
+        "calibration",
+        "confusion",
+        "examples",
+    ] {
         assert!(page.contains(&format!("<section id=\"{section}\">")), "{section}");
     }
     assert!(text.contains("## Cost") && text.contains("| Accuracy |"), "{text}");
@@ -76,13 +86,18 @@ fn neither_threads_nor_a_second_run_change_a_figure() {
     let dir = Dir::prepared();
     write_student(&dir, "student", &["negative", "positive"], 2);
     let compare = |more: &str| {
-        let text = dir.ok(&format!("compare --teacher teacher --student student --data dev.tsv --no-time --json {more}"));
+        let text = dir.ok(&format!(
+            "compare --teacher teacher --student student --data dev.tsv --no-time --json {more}"
+        ));
         json(&text.stdout)
     };
     let one = compare("--threads 1");
     assert_eq!(one, compare("--threads 3"));
     let other = compare("--seed 7");
-    assert_eq!(one["models"][0]["quality"]["accuracy"]["value"], other["models"][0]["quality"]["accuracy"]["value"]);
+    assert_eq!(
+        one["models"][0]["quality"]["accuracy"]["value"],
+        other["models"][0]["quality"]["accuracy"]["value"]
+    );
     assert_ne!(one["students"], other["students"]);
 }
 

@@ -28,7 +28,9 @@ fn browser() -> Option<&'static str> {
     if found.is_none() {
         #[expect(clippy::print_stderr, reason = "a check that is left out is said to be")]
         {
-            eprintln!("SKIPPED: there is no Chromium; `apt-get install chromium`, or set DISTILL_TEST_CHROMIUM to demand it");
+            eprintln!(
+                "SKIPPED: there is no Chromium; `apt-get install chromium`, or set DISTILL_TEST_CHROMIUM to demand it"
+            );
         }
     }
     found
@@ -93,16 +95,29 @@ fn look(dir: &Dir, browser: &str, page: &str, width: usize, dark: bool) -> Value
     dir.write("frame.html", frame);
     let mut command = Command::new(browser);
     command.args([
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
-        "--hide-scrollbars", "--virtual-time-budget=20000", "--window-size=1400,1000", "--dump-dom",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--enable-logging=stderr",
+        "--hide-scrollbars",
+        "--virtual-time-budget=20000",
+        "--window-size=1400,1000",
+        "--dump-dom",
     ]);
     if dark {
         command.arg("--blink-settings=preferredColorScheme=0");
     }
     let profile = dir.path("profile");
     command.arg(format!("--user-data-dir={}", profile.display()));
-    let output = command.arg(format!("file://{}", dir.path("frame.html").display())).output().expect("the browser starts");
+    let output = command
+        .arg(format!("file://{}", dir.path("frame.html").display()))
+        .output()
+        .expect("the browser starts");
     let (dom, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let console: Vec<&str> = errors.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(console.is_empty(), "{console:?}");
@@ -129,7 +144,8 @@ fn base64(text: &str) -> Vec<u8> {
 /// Writes models with hostile names and a file of hostile texts, and compares them.
 fn hostile(dir: &Dir) {
     let labels = ["<b>no</b>", "\"yes\" & 'so'", "\u{202e}maybe"];
-    let models = ["teacher<i>", "a&b\"c'", "\u{202e}txt.model-with-a-very-long-name-that-goes-on-and-on-and-on"];
+    let models =
+        ["teacher<i>", "a&b\"c'", "\u{202e}txt.model-with-a-very-long-name-that-goes-on-and-on-and-on"];
     for (seed, name) in models.into_iter().enumerate() {
         tiny::write(&dir.path(name), tiny::config(&labels), seed as u64 + 1);
     }
@@ -154,7 +170,10 @@ fn hostile_names_and_texts_are_shown_as_they_are_written() {
     let dir = Dir::new();
     hostile(&dir);
     let page = dir.text("report/report.html");
-    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("http"), "nothing is loaded or run");
+    assert!(
+        !page.contains("<script") && !page.contains("<img") && !page.contains("http"),
+        "nothing is loaded or run"
+    );
     assert!(page.contains("&lt;script&gt;document.title=&#39;owned&#39;"));
     assert!(!page.contains(['\0', '\u{7}', '\u{202e}', '\u{2067}', '\u{fffe}']));
     assert!(page.len() < 600_000, "the page has {} bytes", page.len());
@@ -164,7 +183,10 @@ fn hostile_names_and_texts_are_shown_as_they_are_written() {
     for (width, dark) in [(1280, false), (390, false), (1280, true), (390, true)] {
         let found = look(&dir, browser, "report/report.html", width, dark);
         assert_eq!(found["said"], serde_json::json!([]), "at {width}, dark: {dark}");
-        assert_eq!((&found["scripts"], &found["images"], &found["headings"]), (&0.into(), &0.into(), &1.into()));
+        assert_eq!(
+            (&found["scripts"], &found["images"], &found["headings"]),
+            (&0.into(), &0.into(), &1.into())
+        );
         // The forest, three of cost, and reliability and confusion of each model.
         assert_eq!(found["pictures"], 10, "at {width}");
         assert!(found["title"].as_str().unwrap().contains("dev.jsonl"));

@@ -136,11 +136,9 @@ mod tests {
         let mean = |weights: &[f64]| {
             weights.iter().zip(&data).map(|(w, x)| w * x).sum::<f64>() / weights.iter().sum::<f64>()
         };
-        let replicates: Vec<f64> =
-            (0..20_000).map(|resample| mean(&RESAMPLING.weights(resample))).collect();
-        let without = |left_out: usize| {
-            mean(&(0..50).map(|row| f64::from(row != left_out)).collect::<Vec<_>>())
-        };
+        let replicates: Vec<f64> = (0..20_000).map(|resample| mean(&RESAMPLING.weights(resample))).collect();
+        let without =
+            |left_out: usize| mean(&(0..50).map(|row| f64::from(row != left_out)).collect::<Vec<_>>());
         let jackknife: Vec<f64> = (0..50).map(without).collect();
         let found = interval(mean(&[1.0; 50]), &replicates, &jackknife).unwrap();
         assert!((found.low - SCIPY[0]).abs() < 0.06 && (found.high - SCIPY[1]).abs() < 0.06, "{found:?}");

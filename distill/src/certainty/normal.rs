@@ -46,9 +46,15 @@ mod tests {
             (0.001, -3.090232306167813),
             (1e-12, -7.034483825301132),
         ] {
-            assert!((quantile(p) - expected).abs() < 1e-12 * (1.0 + f64::abs(expected)), "{p}: {}", quantile(p));
+            assert!(
+                (quantile(p) - expected).abs() < 1e-12 * (1.0 + f64::abs(expected)),
+                "{p}: {}",
+                quantile(p)
+            );
             assert!((cdf(quantile(p)) - p).abs() < 1e-14);
         }
-        assert!(quantile(0.0) == f64::NEG_INFINITY && quantile(1.0) == f64::INFINITY && quantile(2.0).is_nan());
+        assert!(
+            quantile(0.0) == f64::NEG_INFINITY && quantile(1.0) == f64::INFINITY && quantile(2.0).is_nan()
+        );
     }
 }

@@ -34,7 +34,8 @@ fn examples(rows: usize, chance: &mut Chance) -> Vec<Example> {
 
 fn share_right(examples: &[Example], weights: &[f64], who: usize) -> f64 {
     let rows: f64 = weights.iter().sum();
-    let right = examples.iter().zip(weights).map(|(example, weight)| f64::from(example[who] == example[0]) * weight);
+    let right =
+        examples.iter().zip(weights).map(|(example, weight)| f64::from(example[who] == example[0]) * weight);
     right.sum::<f64>() / rows
 }
 
@@ -47,7 +48,8 @@ fn difference(examples: &[Example], weights: &[f64]) -> f64 {
 }
 
 fn f1(examples: &[Example], weights: &[f64]) -> f64 {
-    let sum = |which: fn(&Example) -> f64| examples.iter().zip(weights).map(|(e, w)| w * which(e)).sum::<f64>();
+    let sum =
+        |which: fn(&Example) -> f64| examples.iter().zip(weights).map(|(e, w)| w * which(e)).sum::<f64>();
     let hits = sum(|example| f64::from(example[2] && example[0]));
     2.0 * hits / sum(|example| f64::from(example[2]) + f64::from(example[0]))
 }

@@ -4,8 +4,8 @@ mod arguments;
 mod overlay;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs, InspectArgs,
-    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs,
+    InspectArgs, LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

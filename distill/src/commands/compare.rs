@@ -87,12 +87,13 @@ impl Cast {
         members.extend(args.student.iter().map(|path| (Role::Student, path.clone())));
         let mut groups = Vec::new();
         for runs in &args.seeds_of {
-            let (name, paths) = runs.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-                explained(
-                    format!("`--seeds-of {runs}` does not name a student and its runs"),
-                    "write it as in `--seeds-of small=runs/1,runs/2,runs/3`",
-                )
-            })?;
+            let (name, paths) =
+                runs.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+                    explained(
+                        format!("`--seeds-of {runs}` does not name a student and its runs"),
+                        "write it as in `--seeds-of small=runs/1,runs/2,runs/3`",
+                    )
+                })?;
             let first = members.len();
             let paths = paths.split(',').filter(|path| !path.is_empty());
             members.extend(paths.map(|path| (Role::Student, PathBuf::from(path))));

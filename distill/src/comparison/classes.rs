@@ -66,8 +66,11 @@ const FITTED: usize = 1 << 16;
 pub fn judge(matter: &Matter<'_>, answers: &Answers) -> (ClassTally, ClassFacts) {
     let temperatures = temperatures(matter, answers);
     let blocks = matter.resampling.blocks();
-    let mut tally =
-        ClassTally { cells: Vec::new(), blocks: vec![Vec::new(); blocks], sums: Array2::zeros((blocks, SUMS)) };
+    let mut tally = ClassTally {
+        cells: Vec::new(),
+        blocks: vec![Vec::new(); blocks],
+        sums: Array2::zeros((blocks, SUMS)),
+    };
     let mut facts = ClassFacts {
         temperatures,
         reliability: [[Bin::default(); BINS]; 2],

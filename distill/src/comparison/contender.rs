@@ -146,9 +146,10 @@ fn other_classes(path: &Path, own: &[String], subject: &Subject, reason: &str) -
         true => "no names for its classes".to_owned(),
         false => format!("the classes {}", shown(names)),
     };
-    let teachers = subject.labels.as_ref().map_or("predicts a number".to_owned(), |labels| {
-        format!("has {}", has(labels.names()))
-    });
+    let teachers = subject
+        .labels
+        .as_ref()
+        .map_or("predicts a number".to_owned(), |labels| format!("has {}", has(labels.names())));
     explained(
         format!("`{}` has {}, but the teacher {teachers}: {reason}", path.display(), has(own)),
         "compare models of the same classes; rename the teacher's with `--labels` if they only have other names",

@@ -57,7 +57,8 @@ impl Measure {
     /// Returns the figures of a subject, the one to select by first. `labelled`: whether there are labels.
     pub fn all_of(subject: &Subject, labelled: bool) -> Vec<Self> {
         use Measure as M;
-        let by_teacher: &[M] = if subject.is_regression() { &[M::Agreement] } else { &[M::Agreement, M::MeanKl] };
+        let by_teacher: &[M] =
+            if subject.is_regression() { &[M::Agreement] } else { &[M::Agreement, M::MeanKl] };
         if !labelled {
             return by_teacher.to_vec();
         }

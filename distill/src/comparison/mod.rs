@@ -109,13 +109,8 @@ pub fn compare(
     let measures = Measure::all_of(subject, data.labelled > 0);
     let answers = ask_all(&mut contenders, gold.len(), ground.open, console)?;
     let resampling = Resampling { rows: gold.len(), resamples: settings.resamples, seed: settings.seed };
-    let matter = Matter {
-        gold,
-        teacher: &answers[0],
-        resampling,
-        measures: &measures,
-        positive: positive(subject),
-    };
+    let matter =
+        Matter { gold, teacher: &answers[0], resampling, measures: &measures, positive: positive(subject) };
     let judged = judge_all(&matter, &answers, settings.threads, console);
     let costs = match &settings.cost {
         Some(cost) => cost_of(&contenders, gold.len(), cost, ground.open, console)?,
@@ -221,14 +216,15 @@ fn model_report(
     }
 }
 
-/// The points of a curve in a report, at most.
-const POINTS: usize = 240;
+/// The points of a curve in a report, at most: of a loss, which is noisy, and of a figure.
+const POINTS: [usize; 2] = [60, 240];
 
 /// Reads the course of the training of a model, where its folder has a log: means of neighbouring updates.
 fn curves_of(contender: &Contender<'_>) -> Vec<CurveReport> {
     let curves = read_curves(&contender.path).unwrap_or_default();
     let thin = |curve: crate::log::Curve| {
-        let piece = curve.points.len().div_ceil(POINTS).max(1);
+        let most = POINTS[usize::from(curve.tag.starts_with("eval/"))];
+        let piece = curve.points.len().div_ceil(most).max(1);
         let pieces = curve.points.chunks(piece);
         let mean = |points: &[crate::log::Point]| {
             points.iter().map(|point| point.value).sum::<f64>() / points.len() as f64
@@ -247,7 +243,12 @@ fn facts_of(measure: Measure, subject: &Subject) -> MeasureFacts {
         (Measure::F1, Some(labels)) => format!("F1 of {}", labels.names()[positive(subject)]),
         _ => measure.title().to_owned(),
     };
-    MeasureFacts { name: measure.name().to_owned(), title, unit: measure.unit(), is_a_loss: measure.is_a_loss() }
+    MeasureFacts {
+        name: measure.name().to_owned(),
+        title,
+        unit: measure.unit(),
+        is_a_loss: measure.is_a_loss(),
+    }
 }
 
 /// Returns the class that F1 is about: the task's, else the second.

@@ -9,8 +9,9 @@ use super::{Estimates, Ground, Settings};
 use crate::certainty::{Interval, difference_of_shares, holm, mcnemar, share};
 use crate::metrics::Bin;
 use crate::report::{
-    BinReport, Calibration, ConditionReport, ConfusionCell, Estimate, ExampleList, ExampleReport, GroupReport,
-    McNemarReport, OverControl, Report, Role, Spread, StudentReport, Verdict, VerdictKind, percent,
+    BinReport, Calibration, ConditionReport, ConfusionCell, Estimate, ExampleList, ExampleReport,
+    GroupReport, McNemarReport, OverControl, Report, Role, Spread, StudentReport, Verdict, VerdictKind,
+    percent,
 };
 use anyhow::Result;
 
@@ -36,8 +37,10 @@ impl Judged<'_> {
     /// When the condition asks for a figure that is not defined.
     pub fn fill(&self, report: &mut Report) -> Result<()> {
         report.students = (1..report.models.len()).map(|model| self.student(report, model)).collect();
-        let tested = report.students.iter_mut().filter_map(|student| student.mcnemar.as_mut());
-        let mut tested: Vec<&mut McNemarReport> = tested.collect();
+        // Controls are not on trial.
+        let roles: Vec<Role> = report.models.iter().map(|model| model.role).collect();
+        let students = report.students.iter_mut().filter(|student| roles[student.model] == Role::Student);
+        let mut tested: Vec<&mut McNemarReport> = students.filter_map(|it| it.mcnemar.as_mut()).collect();
         let corrected = holm(&tested.iter().map(|test| test.p).collect::<Vec<_>>());
         tested.iter_mut().zip(corrected).for_each(|(test, p)| test.p_holm = p);
         report.groups = self.settings.groups.iter().map(|group| self.group(group)).collect();
@@ -106,18 +109,17 @@ impl Judged<'_> {
         let first = self.measures[0];
         if self.labelled() == 0 {
             let seen = student.interval(0).or_else(|| shares(first, student, self.ground.gold.len()));
-            let ends = seen.map_or(String::new(), |ends| {
-                format!(" ({} to {})", percent(ends.low), percent(ends.high))
-            });
+            let ends = seen
+                .map_or(String::new(), |ends| format!(" ({} to {})", percent(ends.low), percent(ends.high)));
             let agreement = percent(student.values[0]);
-            let text = format!("{name} agrees with the teacher on {agreement}{ends}; there are no labels to judge by");
+            let text = format!(
+                "{name} agrees with the teacher on {agreement}{ends}; there are no labels to judge by"
+            );
             return Verdict { kind: VerdictKind::Unlabelled, text, interval: seen, needed: None };
         }
         // Of shares the score interval is used, which is right where few pairs disagree, or none.
         let interval = match (first, test) {
-            (Measure::Accuracy, Some(test)) => {
-                difference_of_shares(test.broken, test.fixed, self.labelled())
-            }
+            (Measure::Accuracy, Some(test)) => difference_of_shares(test.broken, test.fixed, self.labelled()),
             _ => difference.interval(0),
         };
         let title = self.ground.subject.task.metric.name();
@@ -173,7 +175,16 @@ impl Judged<'_> {
             None => (None, [None, None]),
         };
         let [text, text_pair] = texts.map(|text| text.map(|text| cut(&text)));
-        ExampleReport { example: case.row + 1, line, text, text_pair, gold, teacher, student, confidence: case.surprise }
+        ExampleReport {
+            example: case.row + 1,
+            line,
+            text,
+            text_pair,
+            gold,
+            teacher,
+            student,
+            confidence: case.surprise,
+        }
     }
 }
 
@@ -223,8 +234,20 @@ pub fn variables(measures: &[Measure], timed: bool) -> Vec<String> {
 }
 
 const COSTS: [&str; 14] = [
-    "p50_ms", "p95_ms", "p99_ms", "load_ms", "first_ms", "peak_mb", "resident_mb", "file_mb", "parameters",
-    "texts_per_second", "tokens_per_second", "core_seconds_per_million", "speedup", "shrink",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "load_ms",
+    "first_ms",
+    "peak_mb",
+    "resident_mb",
+    "file_mb",
+    "parameters",
+    "texts_per_second",
+    "tokens_per_second",
+    "core_seconds_per_million",
+    "speedup",
+    "shrink",
 ];
 
 /// Returns the numbers of a student that a condition may be about.
@@ -246,11 +269,19 @@ fn variables_of(report: &Report, student: &StudentReport) -> Values {
     if let (Some(cost), Some(than)) = (&model.cost, &teacher.cost) {
         let mega = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / 1e6);
         let numbers = [
-            Some(cost.latency.p50_ms), Some(cost.latency.p95_ms), Some(cost.latency.p99_ms),
-            Some(cost.load_ms), cost.first_ms, mega(cost.peak_bytes), mega(cost.resident_bytes),
-            mega(Some(cost.file_bytes)), Some(cost.parameters as f64),
-            Some(cost.throughput.texts_per_second), Some(cost.throughput.tokens_per_second),
-            Some(cost.per_million.core_seconds), Some(than.latency.p50_ms / cost.latency.p50_ms),
+            Some(cost.latency.p50_ms),
+            Some(cost.latency.p95_ms),
+            Some(cost.latency.p99_ms),
+            Some(cost.load_ms),
+            cost.first_ms,
+            mega(cost.peak_bytes),
+            mega(cost.resident_bytes),
+            mega(Some(cost.file_bytes)),
+            Some(cost.parameters as f64),
+            Some(cost.throughput.texts_per_second),
+            Some(cost.throughput.tokens_per_second),
+            Some(cost.per_million.core_seconds),
+            Some(than.latency.p50_ms / cost.latency.p50_ms),
             Some(than.file_bytes as f64 / cost.file_bytes as f64),
         ];
         values.extend(COSTS.iter().zip(numbers).map(|(name, number)| ((*name).to_owned(), number)));

@@ -75,7 +75,8 @@ impl Tally {
             let some = &some;
             let workers: Vec<_> =
                 (0..threads).map(|thread| scope.spawn(move || some(thread, threads))).collect();
-            let join = |worker: thread::ScopedJoinHandle<'_, _>| worker.join().expect("arithmetic does not fail");
+            let join =
+                |worker: thread::ScopedJoinHandle<'_, _>| worker.join().expect("arithmetic does not fail");
             workers.into_iter().map(join).collect()
         });
         let replicates = transposed(
@@ -116,7 +117,8 @@ impl Evidence {
 
     /// Returns how a figure of two models together would vary: the resamples are the same for both.
     pub fn with(&self, other: &Evidence, figure: impl Fn(f64, f64) -> f64) -> Evidence {
-        let both = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| figure(*a, *b)).collect() };
+        let both =
+            |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| figure(*a, *b)).collect() };
         let all = |a: &[Vec<f64>], b: &[Vec<f64>]| a.iter().zip(b).map(|(a, b)| both(a, b)).collect();
         Evidence {
             values: both(&self.values, &other.values),

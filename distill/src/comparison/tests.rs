@@ -97,7 +97,8 @@ fn correlations_are_those_of_scipy() {
 fn tests_and_intervals_are_those_of_the_references() {
     let count = |case: &Value, name: &str| case[name].as_u64().unwrap();
     for case in reference("mcnemar") {
-        let (found, expected) = (mcnemar(count(&case, "broken"), count(&case, "fixed")), case["p"].as_f64().unwrap());
+        let (found, expected) =
+            (mcnemar(count(&case, "broken"), count(&case, "fixed")), case["p"].as_f64().unwrap());
         assert!((found.p - expected).abs() < TOLERANCE * expected, "{found:?} {expected}");
     }
     for case in reference("tango") {
@@ -146,7 +147,11 @@ fn rows_in_blocks_are_worth_what_they_are_alone() {
     let expected = (accuracy * (1.0 - accuracy) / labelled).sqrt();
     assert!((evidence.standard_error(0) / expected - 1.0).abs() < 0.12, "{}", evidence.standard_error(0));
     let ends = evidence.interval(0).unwrap();
-    assert!(ends.low < accuracy && accuracy < ends.high && (ends.high - ends.low - 3.92 * expected).abs() < 0.3 * expected);
+    assert!(
+        ends.low < accuracy
+            && accuracy < ends.high
+            && (ends.high - ends.low - 3.92 * expected).abs() < 0.3 * expected
+    );
     let Facts::Classes(facts) = facts else { panic!("these are classes") };
     assert_eq!(facts.confusion.values().sum::<u64>(), labelled as u64);
     assert_eq!(facts.reliability[0].iter().map(|bin| bin.rows).sum::<f64>(), labelled);

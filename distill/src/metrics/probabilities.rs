@@ -25,7 +25,8 @@ pub fn kl(teacher: &[f64], student: &[f64]) -> f64 {
 pub fn mean_kl(teacher: ArrayView2<'_, f32>, student: ArrayView2<'_, f32>) -> Option<f64> {
     assert_eq!(teacher.dim(), student.dim(), "teacher and student must have the same rows and classes");
     let rows = teacher.rows().into_iter().zip(student.rows());
-    let sum: f64 = rows.map(|(teacher, student)| kl(&log_probs(teacher, 1.0), &log_probs(student, 1.0))).sum();
+    let sum: f64 =
+        rows.map(|(teacher, student)| kl(&log_probs(teacher, 1.0), &log_probs(student, 1.0))).sum();
     Some(sum / teacher.nrows() as f64).filter(|mean| mean.is_finite())
 }
 

@@ -20,7 +20,11 @@ pub fn fit_temperature(logits: ArrayView2<'_, f32>, gold: &[usize]) -> f64 {
     let mut beta: f64 = 1.0;
     for _ in 0..STEPS {
         let (slope, curvature) = slope_and_curvature(logits, gold, beta);
-        if slope > 0.0 { high = beta } else { low = beta }
+        if slope > 0.0 {
+            high = beta
+        } else {
+            low = beta
+        }
         let newton = beta - slope / curvature;
         let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
         let moved = (next - beta).abs() / beta;

@@ -50,7 +50,8 @@ impl Report {
             let cells = self.models.iter().map(|model| {
                 let own = pair && model.role == Role::Teacher;
                 let estimate = self.figure(model, &measure.name).filter(|_| !own);
-                estimate.map_or_else(dash, |estimate| with_ends(estimate, |value| figure(measure.unit, value)))
+                estimate
+                    .map_or_else(dash, |estimate| with_ends(estimate, |value| figure(measure.unit, value)))
             });
             rows.push(std::iter::once(escape(&measure.title)).chain(cells).collect());
         }
@@ -117,7 +118,12 @@ impl Report {
             for (list, title) in [(&student.broken, "breaks"), (&student.fixed, "fixes")] {
                 if !list.shown.is_empty() {
                     let count = thousands(list.count);
-                    let _ = write!(text, "\n## {} {title} {count}\n\n{}", escape(&model.name), self.list_in_markdown(list));
+                    let _ = write!(
+                        text,
+                        "\n## {} {title} {count}\n\n{}",
+                        escape(&model.name),
+                        self.list_in_markdown(list)
+                    );
                 }
             }
         }
@@ -127,9 +133,15 @@ impl Report {
     fn list_in_markdown(&self, list: &ExampleList) -> String {
         let item = |example: &super::ExampleReport| {
             let texts = [&example.text, &example.text_pair].into_iter().flatten();
-            let texts: Vec<String> = texts.map(|text| escape(&text.chars().take(LONGEST).collect::<String>())).collect();
-            let sure = if self.data.labels.is_empty() { String::new() } else { format!(" ({})", percent(example.confidence)) };
-            let [gold, teacher, student] = [&example.gold, &example.teacher, &example.student].map(|it| escape(it));
+            let texts: Vec<String> =
+                texts.map(|text| escape(&text.chars().take(LONGEST).collect::<String>())).collect();
+            let sure = if self.data.labels.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", percent(example.confidence))
+            };
+            let [gold, teacher, student] =
+                [&example.gold, &example.teacher, &example.student].map(|it| escape(it));
             format!("1. {}: right {gold}, teacher {teacher}, student {student}{sure}\n", texts.join(" / "))
         };
         list.shown.iter().take(SHOWN).map(item).collect()

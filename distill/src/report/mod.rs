@@ -7,7 +7,9 @@ mod schema;
 mod svg;
 mod terminal;
 
-pub use numbers::{bytes, count, difference, figure, milliseconds, percent, points, probability, thousands, times};
+pub use numbers::{
+    bytes, count, difference, figure, milliseconds, percent, points, probability, thousands, times,
+};
 pub use schema::*;
 pub use terminal::aligned;
 

@@ -63,7 +63,8 @@ impl Report {
         if others.is_empty() {
             return Vec::new();
         }
-        let titles = others.iter().map(|measure| measure.name.replace("_scaled", "\u{2009}T").replace('_', " "));
+        let titles =
+            others.iter().map(|measure| measure.name.replace("_scaled", "\u{2009}T").replace('_', " "));
         let mut rows = vec![std::iter::once(String::new()).chain(titles).collect::<Vec<_>>()];
         for model in &self.models {
             let cell = |name: &str, unit: Unit| {
@@ -113,9 +114,9 @@ impl Report {
         let first = self.primary();
         let line = |group: &super::GroupReport| {
             let spread = group.spread.get(&first.name)?;
-            let deviation = spread.deviation.map_or_else(String::new, |deviation| {
-                format!(" ± {}", figure(first.unit, deviation))
-            });
+            let deviation = spread
+                .deviation
+                .map_or_else(String::new, |deviation| format!(" ± {}", figure(first.unit, deviation)));
             Some(format!(
                 "{}: {} over {} runs {}{deviation} ({} to {})",
                 group.name,
@@ -133,7 +134,8 @@ impl Report {
     fn verdicts(&self) -> String {
         let mut lines: Vec<String> = self.judged().map(|(student, _)| self.sentences(student)).collect();
         if let Some(condition) = &self.condition {
-            let names: Vec<&str> = condition.met_by.iter().map(|model| self.models[*model].name.as_str()).collect();
+            let names: Vec<&str> =
+                condition.met_by.iter().map(|model| self.models[*model].name.as_str()).collect();
             lines.push(match names.is_empty() {
                 true => format!("`{}` holds for no student.", condition.text),
                 false => format!("`{}` holds for {}.", condition.text, names.join(", ")),
@@ -180,7 +182,7 @@ impl Report {
 
 /// Says a number and its ends.
 pub(super) fn with_ends(estimate: Estimate, say: impl Fn(f64) -> String) -> String {
-    let bare = |value| say(value).trim_end_matches(" %").to_owned();
+    let bare = |value| say(value).trim_end_matches("\u{a0}%").to_owned();
     match (estimate.value, estimate.low, estimate.high) {
         (Some(value), Some(low), Some(high)) => format!("{} [{}, {}]", bare(value), bare(low), bare(high)),
         (Some(value), ..) => bare(value),

@@ -71,7 +71,9 @@ impl Report {
         let open = if many { "" } else { " open" };
         let (all, shown) = (thousands(list.count), list.shown.len());
         let count = if list.count as usize > shown { format!("{shown} of {all}") } else { all };
-        format!(r#"<details{open}><summary>{title} <span>{count}, most confident first</span></summary><ol class="examples">{items}</ol></details>"#)
+        format!(
+            r#"<details{open}><summary>{title} <span>{count}, most confident first</span></summary><ol class="examples">{items}</ol></details>"#
+        )
     }
 
     fn example(&self, example: &ExampleReport) -> String {
@@ -123,7 +125,9 @@ impl Report {
             ),
         ];
         if self.students.iter().any(|student| student.mcnemar.is_some()) {
-            let exact = |student: &StudentReport| student.mcnemar.is_some_and(|test| test.method == McNemarMethod::Exact);
+            let exact = |student: &StudentReport| {
+                student.mcnemar.is_some_and(|test| test.method == McNemarMethod::Exact)
+            };
             let which = match self.students.iter().filter(|student| exact(student)).count() {
                 0 => "here with the continuity correction for all".to_owned(),
                 count if count == self.students.len() => "here exactly for all".to_owned(),

@@ -1,10 +1,9 @@
 //! The pictures of the page.
 
 use super::escape;
-use crate::report::svg::{
-    Dot, Kind, Line, MOST_CLASSES, confusion, lines, pareto, reliability,
-};
-use crate::report::{Calibration, ConfusionCell, ModelReport, Report, percent, thousands};
+use crate::comparison::measures::Unit;
+use crate::report::svg::{Dot, Kind, Line, MOST_CLASSES, confusion, lines, pareto, reliability};
+use crate::report::{Calibration, ConfusionCell, Estimate, ModelReport, Report, percent, thousands};
 use std::collections::BTreeSet;
 
 /// The confusions that are listed of models with many classes.
@@ -14,18 +13,25 @@ impl Report {
     /// Quality against latency and size, and latency by length.
     pub(super) fn tradeoff_section(&self) -> Option<String> {
         let first = self.primary();
+        let (scale, title) = match first.unit {
+            Unit::Share => (100.0, format!("{}, %", first.title)),
+            _ => (1.0, first.title.clone()),
+        };
         let dots = |cost: &dyn Fn(&crate::cost::ModelCost) -> f64| -> Vec<Dot> {
             let dot = |(model, report): (usize, &ModelReport)| {
                 let (quality, cost) = (self.figure(report, &first.name)?, cost(report.cost.as_ref()?));
+                let scaled = |end: Option<f64>| end.map(|end| scale * end);
+                let quality = Estimate {
+                    value: scaled(quality.value),
+                    low: scaled(quality.low),
+                    high: scaled(quality.high),
+                };
                 Some(Dot { model, name: report.name.clone(), cost, quality })
             };
             self.models.iter().enumerate().filter_map(dot).collect()
         };
-        let title = first.title.as_str();
-        let [by_time, by_size] = [
-            dots(&|cost| cost.latency.p50_ms),
-            dots(&|cost| cost.file_bytes as f64 / 1e6),
-        ];
+        let [by_time, by_size] =
+            [dots(&|cost| cost.latency.p50_ms), dots(&|cost| cost.file_bytes as f64 / 1e6)];
         if by_time.is_empty() {
             return None;
         }
@@ -39,10 +45,14 @@ impl Report {
                 Some(Line { model, name: report.name.clone(), points })
             })
             .collect();
-        let axes = [("tokens of a text", Kind::Logarithmic), ("p50 latency of one text, ms", Kind::Logarithmic)];
+        let axes =
+            [("tokens of a text", Kind::Logarithmic), ("p50 latency of one text, ms", Kind::Logarithmic)];
         Some(figures(&[
-            (pareto("pareto-time", &by_time, ["p50 latency, ms", title]), "The dashed line joins the models that none is both better and faster than."),
-            (pareto("pareto-size", &by_size, ["file, MB", title]), "The same against the size of the file."),
+            (
+                pareto("pareto-time", &by_time, ["p50 latency, ms", &title]),
+                "The dashed line joins the models that none is both better and faster than.",
+            ),
+            (pareto("pareto-size", &by_size, ["file, MB", &title]), "The same against the size of the file."),
             (lines("latency", &by_length, "Latency by length", axes), "Single texts, one after the other."),
         ]))
     }
@@ -54,8 +64,7 @@ impl Report {
             let picture = reliability(&format!("reliability-{place}"), calibration, &model.name);
             Some((picture, self.calibrated(model, calibration)))
         };
-        let pictures: Vec<(String, String)> =
-            self.models.iter().enumerate().filter_map(picture).collect();
+        let pictures: Vec<(String, String)> = self.models.iter().enumerate().filter_map(picture).collect();
         if pictures.is_empty() {
             return None;
         }
@@ -101,8 +110,12 @@ impl Report {
         let pictures: Vec<(String, &str)> =
             pictures.iter().map(|(picture, caption)| (picture.clone(), caption.as_str())).collect();
         let note = "Each row is what is right, each column what was predicted; the darker, the larger its share of the row.";
-        let note = if lists.is_empty() { note } else { "The classes that are taken for each other most often." };
-        Some(format!("{}<div class=\"columns\">{lists}</div><p class=\"note\">{note}</p>", figures(&pictures)))
+        let note =
+            if lists.is_empty() { note } else { "The classes that are taken for each other most often." };
+        Some(format!(
+            "{}<div class=\"columns\">{lists}</div><p class=\"note\">{note}</p>",
+            figures(&pictures)
+        ))
     }
 
     /// The course of the trainings whose logs were found: a picture for every term and figure.
@@ -125,7 +138,8 @@ impl Report {
             .map(|(place, tag)| {
                 let of = |(model, report): (usize, &ModelReport)| {
                     let curve = report.curves.iter().find(|curve| curve.tag == **tag)?;
-                    let points = curve.steps.iter().zip(&curve.values).map(|(x, y)| [*x as f64, *y]).collect();
+                    let points =
+                        curve.steps.iter().zip(&curve.values).map(|(x, y)| [*x as f64, *y]).collect();
                     Some(Line { model, name: report.name.clone(), points })
                 };
                 let drawn: Vec<Line> = self.models.iter().enumerate().filter_map(of).collect();
@@ -133,7 +147,8 @@ impl Report {
                 (lines(&format!("curve-{place}"), &drawn, &format!("Course of {tag}"), axes), String::new())
             })
             .collect();
-        let drawn: Vec<(String, &str)> = pictures.iter().map(|(svg, caption)| (svg.clone(), caption.as_str())).collect();
+        let drawn: Vec<(String, &str)> =
+            pictures.iter().map(|(svg, caption)| (svg.clone(), caption.as_str())).collect();
         let note = "Means of neighbouring updates. Terms are unweighted; <code>train/loss</code> is their weighted sum.";
         (!drawn.is_empty()).then(|| format!("{}<p class=\"note\">{note}</p>", figures(&drawn)))
     }

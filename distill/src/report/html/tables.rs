@@ -4,7 +4,8 @@ use super::escape;
 use super::verdicts::symbol;
 use crate::cost::ModelCost;
 use crate::report::{
-    Estimate, MeasureFacts, Report, Role, bytes, count, difference, figure, milliseconds, probability, thousands,
+    Estimate, MeasureFacts, Report, Role, bytes, count, difference, figure, milliseconds, probability,
+    thousands,
 };
 
 impl Report {
@@ -58,7 +59,9 @@ impl Report {
             tested("McNemar’s p", &|test| probability(test.p));
             tested("… for all students (Holm)", &|test| probability(test.p_holm));
         }
-        let picture = self.forest_picture().map_or_else(String::new, |svg| format!(r#"<figure class="wide">{svg}</figure>"#));
+        let picture = self
+            .forest_picture()
+            .map_or_else(String::new, |svg| format!(r#"<figure class="wide">{svg}</figure>"#));
         let note = "Shares and correlations differ in points (hundredths). Teacher and student are drawn again together, \
                     so that a difference is known better than either figure.";
         Some(format!("{picture}{}<p class=\"note\">{note}</p>", self.table("", &rows, 1)))
@@ -170,7 +173,7 @@ fn row(title: &str, cells: &str) -> String {
 
 fn cell(estimate: Option<Estimate>, say: impl Fn(f64) -> String) -> String {
     let Some(value) = estimate.and_then(|estimate| estimate.value) else { return "<td>–</td>".to_owned() };
-    let bare = |value| say(value).trim_end_matches(" %").to_owned();
+    let bare = |value| say(value).trim_end_matches("\u{a0}%").to_owned();
     let ends = match estimate.map(|estimate| (estimate.low, estimate.high)) {
         Some((Some(low), Some(high))) => format!("{} to {}", bare(low), bare(high)),
         _ => "&#160;".to_owned(),

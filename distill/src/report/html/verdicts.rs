@@ -22,10 +22,15 @@ impl Report {
                 true => ("good", "holds for no student".to_owned()),
                 false => ("bad", format!("holds for {}", names.join(", "))),
             };
-            format!(r#"<p class="condition {class}">The condition <code>{}</code> {says}.</p>"#, escape(&condition.text))
+            format!(
+                r#"<p class="condition {class}">The condition <code>{}</code> {says}.</p>"#,
+                escape(&condition.text)
+            )
         });
         let class = if self.judged().count() > 1 { "cards many" } else { "cards" };
-        format!(r#"<section class="verdict" aria-label="Verdict"><div class="{class}">{cards}</div>{condition}</section>"#)
+        format!(
+            r#"<section class="verdict" aria-label="Verdict"><div class="{class}">{cards}</div>{condition}</section>"#
+        )
     }
 
     fn card(&self, student: &StudentReport) -> String {
@@ -42,15 +47,21 @@ impl Report {
         let name = first.title.to_lowercase();
         if let Some(value) = self.figure(model, &first.name).and_then(|estimate| estimate.value) {
             let over = student.differences.get(&first.name).and_then(|over| over.value);
-            let over = over.map_or_else(String::new, |over| format!("{} points", difference(first.unit, over)));
+            let over =
+                over.map_or_else(String::new, |over| format!("{} points", difference(first.unit, over)));
             numbers.push((figure(first.unit, value), escape(&name), over));
         }
         if let Some(retained) = student.retained.value {
-            numbers.push((percent(retained), format!("of the teacher’s {}", escape(&name)), ends(student.retained, percent)));
+            numbers.push((
+                percent(retained),
+                format!("of the teacher’s {}", escape(&name)),
+                between(student.retained),
+            ));
         }
         if let (Some(of), Some(has)) = (&self.teacher().cost, &model.cost) {
             let ratio = of.file_bytes as f64 / has.file_bytes as f64;
-            let size = format!("{} of {}", super::super::bytes(has.file_bytes), super::super::bytes(of.file_bytes));
+            let size =
+                format!("{} of {}", super::super::bytes(has.file_bytes), super::super::bytes(of.file_bytes));
             numbers.push(split(times(ratio, "smaller", "larger"), size));
             let ratio = of.latency.p50_ms / has.latency.p50_ms;
             let time = format!("{} of {}", milliseconds(has.latency.p50_ms), milliseconds(of.latency.p50_ms));
@@ -59,7 +70,7 @@ impl Report {
         let numbers: String = numbers
             .iter()
             .map(|(number, what, more)| {
-                format!(r#"<div><dt>{what}</dt><dd><b>{number}</b><small>{}</small></dd></div>"#, escape(more))
+                format!(r#"<div><dt>{what}<small>{}</small></dt><dd>{number}</dd></div>"#, escape(more))
             })
             .collect();
         format!(
@@ -124,9 +135,7 @@ impl Report {
             .models
             .iter()
             .enumerate()
-            .map(|(place, model)| {
-                format!("<li>{}<bdi>{}</bdi></li>", symbol(place), escape(&model.name))
-            })
+            .map(|(place, model)| format!("<li>{}<bdi>{}</bdi></li>", symbol(place), escape(&model.name)))
             .collect();
         format!(r#"<ul class="legend" aria-label="Marks of the models">{items}</ul>"#)
     }
@@ -141,6 +150,14 @@ pub(super) fn symbol(model: usize) -> String {
 pub(super) fn ends(estimate: Estimate, say: impl Fn(f64) -> String) -> String {
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => format!(" ({} to {})", say(low), say(high)),
+        _ => String::new(),
+    }
+}
+
+/// Says between which ends a share lies; nothing where there are none.
+fn between(share: Estimate) -> String {
+    match (share.low, share.high) {
+        (Some(low), Some(high)) => format!("{} to {}", percent(low), percent(high)),
         _ => String::new(),
     }
 }

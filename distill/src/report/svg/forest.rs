@@ -49,7 +49,9 @@ pub fn forest(id: &str, rows: &[Row], margin: f64, figure: &str) -> String {
     let title = format!("{figure} over the teacher, points");
     canvas.text([WIDTH / 2.0, bottom + 33.0], Anchor::Middle, "label", &title);
     let say = |row: &Row| match (row.difference.value, row.difference.low, row.difference.high) {
-        (Some(value), Some(low), Some(high)) => format!("{}: {value:.1}, between {low:.1} and {high:.1}", row.name),
+        (Some(value), Some(low), Some(high)) => {
+            format!("{}: {value:.1}, between {low:.1} and {high:.1}", row.name)
+        }
         (Some(value), ..) => format!("{}: {value:.1}", row.name),
         _ => format!("{}: not defined", row.name),
     };

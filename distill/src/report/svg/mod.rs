@@ -53,12 +53,16 @@ impl Canvas {
             Anchor::End => "end",
         };
         let text = escape(text);
-        self.put(format_args!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" class="{class}">{text}</text>"#));
+        self.put(format_args!(
+            r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" class="{class}">{text}</text>"#
+        ));
     }
 
     /// Draws a straight line.
     pub fn line(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2], class: &str) {
-        self.put(format_args!(r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" class="{class}"/>"#));
+        self.put(format_args!(
+            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" class="{class}"/>"#
+        ));
     }
 
     /// Draws a rectangle. `style`: more attributes.
@@ -130,8 +134,18 @@ pub fn mark([x, y]: [f64; 2], model: usize) -> String {
         3 => points(&[[0.0, -1.2], [1.2, 0.0], [0.0, 1.2], [-1.2, 0.0]]),
         4 => points(&[[0.0, 1.1], [1.05, -0.8], [-1.05, -0.8]]),
         5 => points(&[
-            [-0.4, -1.1], [0.4, -1.1], [0.4, -0.4], [1.1, -0.4], [1.1, 0.4], [0.4, 0.4],
-            [0.4, 1.1], [-0.4, 1.1], [-0.4, 0.4], [-1.1, 0.4], [-1.1, -0.4], [-0.4, -0.4],
+            [-0.4, -1.1],
+            [0.4, -1.1],
+            [0.4, -0.4],
+            [1.1, -0.4],
+            [1.1, 0.4],
+            [0.4, 0.4],
+            [0.4, 1.1],
+            [-0.4, 1.1],
+            [-0.4, 0.4],
+            [-1.1, 0.4],
+            [-1.1, -0.4],
+            [-0.4, -0.4],
         ]),
         _ => points(&[[-0.55, -1.1], [0.55, -1.1], [1.1, 0.0], [0.55, 1.1], [-0.55, 1.1], [-1.1, 0.0]]),
     };

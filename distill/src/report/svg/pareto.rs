@@ -22,9 +22,9 @@ pub fn pareto(id: &str, dots: &[Dot], axes: [&str; 2]) -> String {
     let known: Vec<(&Dot, [f64; 2])> =
         dots.iter().filter_map(|dot| Some((dot, [dot.cost, dot.quality.value?]))).collect();
     let across = Axis::over(known.iter().map(|(_, at)| at[0]), Kind::Logarithmic, [50.0, WIDTH - 16.0]);
-    let ends = known.iter().flat_map(|(dot, at)| {
-        [Some(at[1]), dot.quality.low, dot.quality.high].into_iter().flatten()
-    });
+    let ends = known
+        .iter()
+        .flat_map(|(dot, at)| [Some(at[1]), dot.quality.low, dot.quality.high].into_iter().flatten());
     let up = Axis::over(ends, Kind::Linear, [HEIGHT - 42.0, 30.0]);
     let mut canvas = Canvas::default();
     canvas.axes(&across, &up, axes);
@@ -98,7 +98,8 @@ mod tests {
             cost,
             quality: Estimate { value: Some(quality), low: None, high: None },
         };
-        let dots = [dot(0, 9.0, 0.9), dot(1, 3.0, 0.8), dot(2, 4.0, 0.7), dot(3, 3.0, 0.85), dot(4, 1.0, 0.5)];
+        let dots =
+            [dot(0, 9.0, 0.9), dot(1, 3.0, 0.8), dot(2, 4.0, 0.7), dot(3, 3.0, 0.85), dot(4, 1.0, 0.5)];
         let known: Vec<_> = dots.iter().map(|dot| (dot, [dot.cost, dot.quality.value.unwrap()])).collect();
         let best: Vec<usize> = frontier(&known).iter().map(|(dot, _)| dot.model).collect();
         assert_eq!(best, [4, 3, 0]);
