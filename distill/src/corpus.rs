@@ -167,6 +167,14 @@ impl Subject {
         Ok((places.into_iter().map(gold).collect(), fingerprint))
     }
 
+    /// Hands on the rows of a file one by one, and returns its fingerprint; labels are not looked at.
+    ///
+    /// # Errors
+    /// As [`data::scan`].
+    pub fn each_row(&self, path: &Path, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result<String> {
+        data::scan(path, &self.reading, &mut |row, _| sink(row))
+    }
+
     /// Returns what a table of a file is made of.
     pub fn source<'a>(&'a self, path: &'a Path, tokenizer: &'a Tokenizer, threads: usize) -> Source<'a> {
         Source { path, reading: &self.reading, kind: self.task.kind, tokenizer, threads }

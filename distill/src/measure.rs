@@ -82,6 +82,13 @@ pub fn agreement(
     }
 }
 
+/// Returns the mean divergence from the teacher in nats, at temperature 1; nothing for a regression.
+///
+/// `teacher`, `student`: [B, C].
+pub fn mean_kl(subject: &Subject, teacher: ArrayView2<'_, f32>, student: ArrayView2<'_, f32>) -> Option<f64> {
+    if subject.is_regression() { None } else { metrics::mean_kl(teacher, student) }
+}
+
 /// Returns the probabilities of the classes of one text.  `logits`: `[C]`.
 pub fn probabilities(logits: ArrayView1<'_, f32>) -> Vec<f64> {
     let log_probs =

@@ -21,6 +21,7 @@ pub enum Existing {
 /// A folder that belongs to this process until it is dropped.
 pub struct RunFolder {
     path: PathBuf,
+    name: String,
     existing: Existing,
     lock: File,
 }
@@ -68,7 +69,9 @@ impl RunFolder {
             TryLockError::Error(error) => anyhow::Error::new(error).context(make()),
         })?;
         remove_leftovers(path);
-        Ok(RunFolder { path: path.to_owned(), existing, lock })
+        let absolute = std::path::absolute(path).with_context(make)?;
+        let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(RunFolder { path: path.to_owned(), name, existing, lock })
     }
 
     /// Opens a folder within this one for a run that belongs to it; it is continued where this one is, if it was begun.
@@ -81,12 +84,19 @@ impl RunFolder {
             Existing::Resume if !path.join(produces).exists() => Existing::Refuse,
             existing => existing,
         };
-        RunFolder::open(&path, existing, produces)
+        let mut folder = RunFolder::open(&path, existing, produces)?;
+        folder.name = format!("{}/{}", self.name, name.display());
+        Ok(folder)
     }
 
     /// Says whether the run that wrote the folder is continued.
     pub fn is_resumed(&self) -> bool {
         self.existing == Existing::Resume
+    }
+
+    /// Returns what people call the run: the folder's name, below that of the run that it belongs to.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the folder, or a file in it.
@@ -100,10 +110,13 @@ impl RunFolder {
     }
 }
 
-/// Says whether a file does not make a folder somebody's: a lock, or labels and tokens, which a run that was stopped
+/// Says whether a file does not make a folder somebody's: a lock, what a killed run left half done, or labels and tokens, which a run that was stopped
 /// before it trained leaves behind. Labels know whose they are, and are added to, never replaced; so do tokens.
 fn is_harmless(name: &OsStr) -> bool {
-    name == LOCK || name == "tokens" || name.to_string_lossy().starts_with("labels.")
+    name == LOCK
+        || name == "tokens"
+        || is_temporary(Path::new(name))
+        || name.to_string_lossy().starts_with("labels.")
 }
 
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.
@@ -114,7 +127,7 @@ fn remove_leftovers(path: &Path) {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         for file in entries.map(|entry| entry.path()).filter(|path| is_temporary(path)) {
             // One that cannot be removed only takes space.
-            let _ = std::fs::remove_file(file);
+            let _ = if file.is_dir() { std::fs::remove_dir_all(file) } else { std::fs::remove_file(file) };
         }
     }
 }
@@ -152,6 +165,23 @@ mod tests {
         std::fs::write(path.join(".distill-x.tmp"), "half").unwrap();
         drop(open(&path, Existing::Resume).unwrap());
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1, "neither lock nor leftovers stay behind");
+    }
+
+    #[test]
+    fn a_folder_within_another_is_begun_or_continued_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        std::fs::create_dir_all(path.join("controls/one")).unwrap();
+        std::fs::write(path.join("recipe.toml"), "").unwrap();
+        let inner = |outer: &RunFolder| outer.inner(Path::new("controls/one"), "recipe.toml");
+        let outer = open(&path, Existing::Resume).unwrap();
+        let begun = inner(&outer).unwrap();
+        assert_eq!((begun.name(), begun.is_resumed()), ("out/controls/one", false));
+        drop(begun);
+        std::fs::write(path.join("controls/one/else"), "").unwrap();
+        assert!(inner(&outer).err().unwrap().to_string().contains("already exists"), "somebody else's");
+        std::fs::write(path.join("controls/one/recipe.toml"), "").unwrap();
+        assert!(inner(&outer).unwrap().is_resumed());
     }
 
     #[test]

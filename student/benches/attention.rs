@@ -28,7 +28,7 @@ fn attention(criterion: &mut Criterion) {
             ..BertConfig::default()
         };
         for length in LENGTHS {
-            let batch = random_batch(config.vocab_size, TOKENS / length, length, 1);
+            let batch = random_batch(config.vocab_size, &vec![length; TOKENS / length], 1);
             let part =
                 parts(&config, &batch, Precision::F32).into_iter().find(|part| part.name == "attention");
             let work = RefCell::new(part.expect("a model has attention").work);

@@ -29,7 +29,7 @@ fn step(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(format!("{sequences}x{length}")), |b| {
                 let next = || {
                     key.pass += 1;
-                    (random_batch(VOCAB_SIZE, sequences, length, key.pass), key)
+                    (random_batch(VOCAB_SIZE, &vec![length; sequences], key.pass), key)
                 };
                 let step = |(batch, key)| {
                     let logits = engine.forward(&batch, key).logits;

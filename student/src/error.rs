@@ -51,6 +51,17 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A graph cannot be stored as asked.
+    #[error("the graph cannot be stored as `{format}`: {reason}")]
+    Rewrite {
+        /// The format.
+        format: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// A graph cannot do without some of its words.
+    #[error("the vocabulary of the graph cannot be trimmed: {0}")]
+    Vocabulary(String),
     /// `backward` was called without a `forward` before it.
     #[error("backward was called without a forward pass before it")]
     BackwardWithoutForward,
@@ -78,6 +89,10 @@ impl Error {
             Error::Mismatch { .. } => {
                 Some("use weights of the same shape, or name the layers to copy with `--init-layers`".into())
             }
+            Error::Vocabulary(_) => Some(
+                "start from the float32 export of the model, before it was quantised, or leave the vocabulary whole"
+                    .into(),
+            ),
             Error::Unusable { .. } => Some(
                 "use the model's `model.safetensors`, or its float32 export without optimisations".into(),
             ),

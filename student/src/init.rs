@@ -29,7 +29,7 @@ pub(crate) fn uniform(seed: u64, index: u64) -> f64 {
 }
 
 /// Returns the `index`-th number of a standard normal stream (Box and Muller 1958).
-fn normal(seed: u64, index: u64) -> f64 {
+pub(crate) fn normal(seed: u64, index: u64) -> f64 {
     let radius = (-2.0 * (1.0 - uniform(seed, 2 * index)).ln()).sqrt();
     radius * (2.0 * std::f64::consts::PI * uniform(seed, 2 * index + 1)).cos()
 }

@@ -33,6 +33,7 @@ pub mod layers;
 pub mod measure;
 pub mod optim;
 pub mod params;
+pub mod quant;
 pub mod real;
 pub mod weights;
 

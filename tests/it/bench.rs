@@ -53,6 +53,19 @@ fn a_step_is_measured_whole_and_in_parts() {
 }
 
 #[test]
+fn ragged_texts_have_their_mean_and_no_mean_exceeds_the_longest() {
+    let dir = Dir::new();
+    let whole = |lengths: &str| {
+        let rows = rows(&dir, &format!("step --student bert-tiny --batch-size 64 {lengths}"));
+        rows[0]["tokens_per_second"].as_f64().unwrap() / rows[0]["texts_per_second"].as_f64().unwrap()
+    };
+    assert!((whole("--length 12") - 12.0).abs() < 1e-6);
+    assert!((whole("--length 40 --mean-length 12") - 12.0).abs() < 3.0);
+    let refused = dir.error("bench step --length 4 --mean-length 5");
+    assert!(refused.contains("`--mean-length` is `5`, but must be between 1 and 4"), "{refused}");
+}
+
+#[test]
 fn kernels_are_measured_in_both_precisions_unless_one_is_asked_for() {
     let dir = Dir::new();
     let setting = "kernels --student bert-tiny --length 4 --batch-size 2";

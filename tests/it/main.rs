@@ -16,6 +16,7 @@ mod onnx_parity;
 mod page;
 mod pipeline;
 mod reference;
+mod slim;
 mod support;
 mod tables;
 mod tracking;

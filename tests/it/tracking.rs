@@ -19,8 +19,7 @@ fn logged(folder: &Path) -> BTreeMap<String, Vec<u64>> {
 
 /// Returns the folders of the runs in a store, by their order in time.
 fn runs(store: &Path) -> Vec<PathBuf> {
-    let experiments = names(store).into_iter().filter(|name| name != "0").map(|name| store.join(name));
-    let experiment = experiments.last().unwrap();
+    let experiment = names(store).into_iter().find(|name| name != "0").map(|name| store.join(name)).unwrap();
     names(&experiment)
         .into_iter()
         .filter(|name| name != "meta.yaml")
@@ -42,20 +41,21 @@ fn metrics(run: &Path) -> BTreeMap<String, Vec<u64>> {
     metrics
 }
 
-/// Returns the steps of the events of the one file in a folder: a varint in field 2 of each record.
+/// Returns the steps of the numbers in the files of a folder.
 fn events(folder: &Path) -> Vec<u64> {
-    let files = names(folder);
-    assert_eq!(files.len(), 1, "{files:?}");
-    let (bytes, mut at, mut steps) = (std::fs::read(folder.join(&files[0])).unwrap(), 0, Vec::new());
+    names(folder).iter().flat_map(|file| events_of(&std::fs::read(folder.join(file)).unwrap())).collect()
+}
+
+/// An event is its time, 9 bytes, its step, a varint behind the tag 16, and its numbers behind the tag 42.
+fn events_of(bytes: &[u8]) -> Vec<u64> {
+    let (mut at, mut steps) = (0, Vec::new());
     while at < bytes.len() {
         let length = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
         let event = &bytes[at + 12..at + 12 + length];
-        assert_eq!(event[0], 9, "an event begins with its time");
-        if event[9] == 16 {
-            let varint = event[10..]
-                .iter()
-                .scan(true, |more, byte| std::mem::replace(more, byte & 128 > 0).then_some(*byte));
-            steps.push(varint.enumerate().map(|(i, byte)| u64::from(byte & 127) << (7 * i)).sum());
+        let varint = event[10..].iter().take_while(|byte| **byte & 128 > 0).count() + 1;
+        if event[9] == 16 && event[10 + varint] == 42 {
+            let digits = event[10..10 + varint].iter().enumerate();
+            steps.push(digits.map(|(i, byte)| u64::from(byte & 127) << (7 * i)).sum());
         }
         at += length + 16;
     }

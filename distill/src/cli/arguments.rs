@@ -70,8 +70,8 @@ pub struct TrainingArgs {
     /// Make every random choice from this seed [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Write the curves to MLflow's file store too, as `mlflow:DIR`; those for TensorBoard are always written, to
-    /// tensorboard/ in the output directory
+    /// Write the run to MLflow's file store too; look at it with `MLFLOW_ALLOW_FILE_STORE=true mlflow ui
+    /// --backend-store-uri DIR`. The curves are always written for TensorBoard: `tensorboard --logdir OUT`
     #[arg(long, value_name = "mlflow:DIR")]
     pub track: Vec<Destination>,
     /// Replace the files of an earlier run in the output directory
@@ -169,26 +169,6 @@ pub struct LabelArgs {
     /// Do one part of the work, e.g. 2/8; a run without it then gathers the parts
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// What to read
-    #[command(flatten)]
-    pub columns: DataArgs,
-}
-
-/// Arguments of `export`
-#[derive(Clone, Debug, Args)]
-pub struct ExportArgs {
-    /// The directory that `train` or `finetune` wrote
-    #[arg(long, value_name = "DIR")]
-    pub student: PathBuf,
-    /// Write to this directory
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// Verify on the texts of this file [default: a few built-in sentences]
-    #[arg(long, value_name = "FILE")]
-    pub data: Option<PathBuf>,
-    /// Replace the files in the output directory
-    #[arg(long)]
-    pub overwrite: bool,
     /// What to read
     #[command(flatten)]
     pub columns: DataArgs,
@@ -332,9 +312,12 @@ pub struct BenchArgs {
     /// Put this many texts in a batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch_size: usize,
-    /// Make each text this many tokens long
+    /// Make each text this many tokens long; with --mean-length, the longest
     #[arg(long, value_name = "TOKENS", default_value_t = 64)]
     pub length: usize,
+    /// Draw the lengths of texts around this mean, as those of short phrases are; for step and kernels
+    #[arg(long, value_name = "TOKENS")]
+    pub mean_length: Option<usize>,
     /// Multiply matrices in this precision: auto, f32 or bf16 [default: auto; kernels are measured in both]
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,

@@ -1,12 +1,16 @@
 //! The command line: parsed here, and acted on elsewhere.
 
 mod arguments;
+mod export;
 mod overlay;
+mod slim;
 
 pub use arguments::{
-    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, ExportArgs, FinetuneArgs,
-    InspectArgs, LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
+    BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs,
+    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
 };
+pub use export::{ExportArgs, Size};
+pub use slim::SlimArgs;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -56,6 +60,8 @@ pub enum Command {
     Label(LabelArgs),
     /// Write a trained student as a directory that other tools load
     Export(ExportArgs),
+    /// Make a BERT ONNX that others made smaller: fewer words, fewer bits, measured
+    Slim(SlimArgs),
     /// Measure an ONNX classifier on labelled text
     Eval(EvalArgs),
     /// Set a teacher beside its students: quality, certainty, size, speed

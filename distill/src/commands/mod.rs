@@ -14,7 +14,9 @@ mod material;
 mod predict;
 mod probe;
 mod run;
+mod slim;
 mod train;
+mod trim;
 
 use crate::bundle;
 use crate::cli::{Cli, Command, Common};
@@ -38,6 +40,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Train(args) => train::run(args, common, &console),
         Command::Label(args) => label::run(args, common, &console),
         Command::Export(args) => export::run(args, common, &console),
+        Command::Slim(args) => slim::run(args, common, &console),
         Command::Eval(args) => eval::run(args, common, &console),
         Command::Compare(args) => compare::run(args, common, &console),
         Command::Finetune(args) => finetune::run(args, common, &console),

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use student::bert::Bert;
 use student::engine::{CpuEngine, Engine};
+use student::export::onnx::Model;
 use teacher::Options;
 
 /// The file that tells that a run wrote a folder, and lets it be continued.
@@ -102,7 +103,8 @@ impl Run<'_> {
         }
         let train = &self.recipe.train;
         let precision = train.precision.engine();
-        let mut engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
+        let engine = bundle::engine(blueprint.bert, blueprint.params, train.threads, precision)?;
+        let mut engine = self.rounding(engine)?;
         let start = Instant::now();
         let (outcome, score_name) = self.train(&mut engine, course, &checkpoint)?;
         if outcome.interrupted {
@@ -113,6 +115,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let seconds = start.elapsed().as_secs_f64();
+        let mut engine = engine.exact();
         let metadata = self.metadata(&outcome, &score_name);
         let (bert, params) = engine.model();
         bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
@@ -123,6 +126,19 @@ impl Run<'_> {
             verification.examples, verification.max_difference
         ));
         Ok(Some(Finished { outcome, score_name, verification, seconds }))
+    }
+
+    /// Lets the engine compute with the weights that an export will store, where the recipe asks for it.
+    fn rounding(&self, mut engine: CpuEngine<Bert>) -> Result<CpuEngine<Bert>> {
+        let Some(storage) = self.recipe.train.storage()? else { return Ok(engine) };
+        let (bert, params) = engine.model();
+        let schemes = Model::lower(bert, params, &BTreeMap::new())?.rounding(&storage);
+        self.console.say(format_args!(
+            "weights are rounded as in {}: {} of them",
+            storage.format,
+            schemes.len()
+        ));
+        Ok(engine.rounding(&schemes))
     }
 
     fn train(
@@ -187,11 +203,10 @@ impl Run<'_> {
 
     /// What those are told who follow the run.
     fn about(&self) -> Result<About> {
-        let folder = std::path::absolute(self.folder.path())?;
         let sha256 = |(name, value): (&String, &String)| (format!("distill.sha256.{name}"), value.clone());
         Ok(About {
-            name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            folder,
+            folder: std::path::absolute(self.folder.path())?,
+            name: self.folder.name().to_owned(),
             is_resumed: self.folder.is_resumed(),
             params: self.recipe.settings(),
             tags: self.sources.iter().map(sha256).collect(),

@@ -1,6 +1,6 @@
 //! What it costs to run a model: size, time to load, memory, latency, throughput, money.
 //!
-//! Every model is opened as one session of ONNX Runtime that does not spin. Models are timed in [`turns`], with texts of
+//! Every model is opened as one session of ONNX Runtime that does not spin. Models are timed in [turns](Turns), with texts of
 //! exactly as many tokens as said, which are those of the data, one after the other and cut. Times are those that pass on
 //! this machine; core-seconds are processor time, which another process on the machine cannot lengthen by much.
 //!
@@ -52,7 +52,7 @@ pub struct Settings {
 pub struct Candidate<'a> {
     /// The model, opened with [`Settings::options`].
     pub model: &'a mut Teacher,
-    /// Texts in its tokens: the throughput is that of the first [`Settings::TEXTS`].
+    /// Texts in its tokens: the throughput is that of [`Settings::TEXTS`] of them, which lie evenly in the data.
     pub texts: &'a Encodings,
 }
 
@@ -141,6 +141,8 @@ impl Default for Settings {
 const LENGTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 /// The padded tokens of a batch of many texts, at least: larger ones leave the caches.
 const BATCH_TOKENS: usize = 512;
+/// How long a model is warmed up for its turn: small ones need several runs to have the caches for themselves.
+const WARM_UP: Duration = Duration::from_millis(20);
 /// The processes that open a model.
 const PROBES: usize = 3;
 
@@ -166,15 +168,15 @@ impl Settings {
     }
 
     fn latencies(&self) -> Turns {
-        Turns { runs: 5, rounds: 4..=100, budget: self.budget }
+        Turns { warm_up: WARM_UP, runs: 5, rounds: 4..=100, budget: self.budget }
     }
 
     fn lengths(&self) -> Turns {
-        Turns { runs: 3, rounds: 2..=10, budget: self.budget / 8 }
+        Turns { warm_up: WARM_UP, runs: 3, rounds: 2..=10, budget: self.budget / 8 }
     }
 
     fn throughputs(&self) -> Turns {
-        Turns { runs: 1, rounds: 3..=10, budget: self.budget / 2 }
+        Turns { warm_up: WARM_UP, runs: 1, rounds: 3..=10, budget: self.budget / 2 }
     }
 }
 

@@ -67,7 +67,7 @@ impl Work<'_, '_> {
         let turns = self.settings.throughputs();
         let costs = self.take(self.candidates.len(), &turns, "throughput", |candidates, i| {
             let Candidate { model, texts } = &mut candidates[i];
-            ask(model, texts, 0..texts.len().min(Settings::TEXTS), &|_| {}).map(drop)
+            ask(model, texts, spread(texts.len()), &|_| {}).map(drop)
         })?;
         let settings = self.settings;
         Ok(costs
@@ -109,10 +109,16 @@ impl Latency {
     }
 }
 
+/// Returns the texts of a throughput, of so many.
+fn spread(count: usize) -> impl Iterator<Item = usize> {
+    let chosen = count.min(Settings::TEXTS);
+    (0..chosen).map(move |place| place * count / chosen)
+}
+
 /// Returns the rates of the texts that took this long.
 fn rates(cost: Cost, texts: &Encodings, settings: &Settings) -> (Throughput, PerMillion) {
     let lengths = texts.lengths();
-    let timed = &lengths[..lengths.len().min(Settings::TEXTS)];
+    let timed: Vec<usize> = spread(texts.len()).map(|text| lengths[text]).collect();
     let (count, tokens) = (timed.len() as f64, timed.iter().sum::<usize>() as f64);
     let throughput = Throughput {
         texts: timed.len(),
@@ -161,6 +167,14 @@ mod tests {
     fn a_text_is_made_as_long_as_asked_for() {
         assert_eq!(stretched(&texts(), 2), (vec![1, 2], vec![0, 0]));
         assert_eq!(stretched(&texts(), 6), (vec![1, 2, 3, 4, 1, 2], vec![0, 0, 1, 0, 0, 0]));
+    }
+
+    #[test]
+    fn the_texts_of_a_throughput_lie_evenly_in_the_data() {
+        assert_eq!(spread(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let texts: Vec<usize> = spread(10 * Settings::TEXTS + 5).collect();
+        assert!(texts.len() == Settings::TEXTS && texts.is_sorted() && texts[Settings::TEXTS - 1] >= 1270);
+        assert_eq!(spread(0).count(), 0);
     }
 
     #[test]

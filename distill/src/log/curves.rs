@@ -10,7 +10,7 @@
 //!
 //! A `step` also has `epoch` (from 1), `loss` (the objective before the update), `loss_TERM` for each term of it,
 //! unweighted, `learning_rate`, `grad_norm` (before clipping), `tokens` and `examples` (of this update), and
-//! `tokens_per_second` (since the line before). Of a long run, about a thousand steps are written. An `evaluation` has
+//! `tokens_per_second` (since the step before that is written, without evaluations). Of a long run, about a thousand steps are written. An `evaluation` has
 //! `best`, whether it is the best so far, and a number under the name of each figure. Lines are in the order of their
 //! steps, and each step is there once, however often the run was interrupted.
 

@@ -28,8 +28,11 @@ pub struct RunLog {
     before: f64,
     /// The tokens since the start of this process.
     tokens: usize,
-    /// The tokens and the seconds at the last line of a step.
+    /// The tokens and the seconds, without those of evaluations, at the last line of a step.
     last: (usize, f64),
+    /// The seconds at the last step, and those that evaluations took.
+    stepped: f64,
+    evaluating: f64,
 }
 
 /// The log's name in the folder of a run.
@@ -58,20 +61,20 @@ impl RunLog {
         let every = (total / LINES).max(1);
         let (path, score_name) = (path.to_owned(), score_name.to_owned());
         let before = read_scalars(&path)?.last().map_or(0.0, |last| last.seconds);
-        let (tokens, last) = (0, (0, 0.0));
-        let trackers = None;
         Ok(RunLog {
             file,
             path,
-            trackers,
+            trackers: None,
             progress,
             terms,
             score_name,
             every,
             recent: None,
             before,
-            tokens,
-            last,
+            tokens: 0,
+            last: (0, 0.0),
+            stepped: 0.0,
+            evaluating: 0.0,
         })
     }
 
@@ -88,6 +91,7 @@ impl RunLog {
         match event {
             Event::Step(step) => self.step(step),
             Event::Evaluated { step, score, best } => {
+                self.evaluating += self.progress.seconds() - self.stepped;
                 let mark = if best { " · best so far" } else { "" };
                 self.progress.say(format_args!("step {step} · {} {score:.4}{mark}", self.score_name));
                 let mut line = json!({ "event": "evaluation", "step": step, "best": best });
@@ -108,6 +112,7 @@ impl RunLog {
 
     fn step(&mut self, step: &Step) -> Result<()> {
         self.tokens += step.tokens;
+        self.stepped = self.progress.seconds();
         let values: Vec<f64> =
             std::iter::once(step.evaluation.total).chain(step.evaluation.terms.iter().copied()).collect();
         match &mut self.recent {
@@ -139,9 +144,10 @@ impl RunLog {
         self.write(&line)
     }
 
-    /// Returns the tokens in a second since the last line of a step.
+    /// Returns the tokens in a second since the last line of a step, without evaluations.
     fn rate(&mut self) -> f64 {
-        let (tokens, seconds) = std::mem::replace(&mut self.last, (self.tokens, self.progress.seconds()));
+        let now = (self.tokens, self.stepped - self.evaluating);
+        let (tokens, seconds) = std::mem::replace(&mut self.last, now);
         ((self.tokens - tokens) as f64 / (self.last.1 - seconds).max(1e-9)).round()
     }
 

@@ -112,6 +112,7 @@ impl Recipe {
                 return refuse(key, value.to_string(), range);
             }
         }
+        train.storage()?;
         if let Some(length) = self.data.max_length.filter(|&length| length < MIN_LENGTH) {
             return refuse("data.max_length", length.to_string(), &format!("at least {MIN_LENGTH}"));
         }
@@ -201,6 +202,8 @@ mod tests {
             ("", &["train.learning_rate=nan"], "`train.learning_rate` is `NaN`"),
             ("", &["train.warmup=2"], "`train.warmup` is `2`"),
             ("", &["data.max_length=2"], "`data.max_length` is `2`"),
+            ("", &["train.rounding=int3"], "there is no format `int3`"),
+            ("", &["train.rounding=fp16"], "`fp16` rounds nothing"),
         ] {
             let error = load(text, settings).unwrap_err();
             assert!(error.to_string().contains(expected), "{text} {settings:?}: {error}");

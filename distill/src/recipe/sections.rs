@@ -6,6 +6,9 @@ use crate::objective::{Loss, Objective, Term};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use student::export::Format;
+use student::export::onnx::Storage;
+use student::quant::Range;
 
 /// The teacher, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,16 @@ pub struct TrainSection {
     pub threads: usize,
     /// The precision of matrix products.
     pub precision: Precision,
+    /// The format of export whose rounded weights the student computes with while it is trained: `int8`,
+    /// `int8-embeddings` or `int4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<String>,
+    /// Whether eight bits are used for 129 whole numbers only, as for processors without VNNI.
+    #[serde(skip_serializing_if = "is_not")]
+    pub reduce_range: bool,
+    /// The matrices and tables that are not rounded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     /// How often each example is seen.
     pub epochs: u32,
     /// The updates to make; decides instead of `epochs` when given.
@@ -182,6 +195,9 @@ impl Default for TrainSection {
             seed: 42,
             threads: 0,
             precision: Precision::Auto,
+            rounding: None,
+            reduce_range: false,
+            exclude: Vec::new(),
             epochs: 3,
             max_steps: None,
             batch_size: 32,
@@ -196,6 +212,24 @@ impl Default for TrainSection {
             epsilon: 1e-8,
             eval_every: None,
             patience: 0,
+        }
+    }
+}
+
+impl TrainSection {
+    /// Returns how the weights are stored that the student computes with while it is trained; nothing when they are not
+    /// rounded.
+    ///
+    /// # Errors
+    /// When there is no such format, or it rounds nothing.
+    pub fn storage(&self) -> Result<Option<Storage<'_>>> {
+        let Some(name) = &self.rounding else { return Ok(None) };
+        let hint = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
+        let format = name.parse::<Format>().map_err(|error| explained(error, hint))?;
+        let range = if self.reduce_range { Range::Reduced } else { Range::Full };
+        match format.matrices(range) {
+            Some(_) => Ok(Some(Storage { format, range, exclude: &self.exclude })),
+            None => Err(explained(format!("`{format}` rounds nothing that could be trained for"), hint)),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Text into token ids, once. The only file that knows the `tokenizers` crate.
+//! Text into token ids, once. The only folder that knows the `tokenizers` crate.
 //!
 //! The tokenizer is the model's own `tokenizer.json`; what that file says about padding and truncation is overridden:
 //! nothing is padded, and texts are cut at a length of our choosing, the longer of a pair first.
 
 mod encodings;
+mod words;
 
 pub use encodings::Encodings;
 

@@ -1,9 +1,12 @@
 //! The reference engine: the processor that everyone has.
 
+use super::rounded::Rounded;
 use super::{DropoutKey, Engine, Snapshot};
 use crate::kernels::Pool;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
+use crate::quant::Scheme;
 use crate::{Architecture, Arena, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
+use std::collections::BTreeMap;
 
 /// Runs an architecture on the processor.
 pub struct CpuEngine<A: Architecture> {
@@ -11,6 +14,7 @@ pub struct CpuEngine<A: Architecture> {
     pool: Pool,
     precision: Precision,
     params: Arena,
+    rounded: Option<Rounded>,
     grads: Arena,
     optimizer: LazyAdamW,
     saved: Option<A::Saved<f32>>,
@@ -29,7 +33,24 @@ impl<A: Architecture> CpuEngine<A> {
         assert_eq!(params.data().len(), layout.num_parameters(), "the parameters are of another layout");
         let (grads, optimizer) = (Arena::zeros(layout), LazyAdamW::new(layout, AdamW::new(layout)));
         let pool = Pool::new(threads)?;
-        Ok(CpuEngine { pool, precision, architecture, params, grads, optimizer, saved: None })
+        let (rounded, saved) = (None, None);
+        Ok(CpuEngine { pool, precision, architecture, params, rounded, grads, optimizer, saved })
+    }
+
+    /// Computes with rounded parameters from now on, and trains those that they are rounded from.
+    ///
+    /// The gradient of a number is that of what it is rounded to (the straight-through estimator, Bengio et al. 2013,
+    /// section 4; Jacob et al. 2018, section 3), so that a student learns to be right after rounding. `schemes`: how each
+    /// tensor is rounded, by name; others are used as they are. Activations are not rounded.
+    pub fn rounding(mut self, schemes: &BTreeMap<String, Scheme>) -> Self {
+        self.rounded = Some(Rounded::new(self.architecture.layout(), schemes));
+        self
+    }
+
+    /// Computes with the parameters as they are from now on.
+    pub fn exact(mut self) -> Self {
+        self.rounded = None;
+        self
     }
 
     /// Returns the architecture.
@@ -62,8 +83,10 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn evaluate(&mut self, batch: &PackedBatch) -> Outputs {
         let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
+        let rounded = &mut self.rounded;
         self.pool.run(|| {
             optimizer.refresh(params, batch.ids());
+            let params = used(rounded, params, batch);
             // What is judged is what will be written down: the parameters as they are.
             architecture.forward(&Params::new(params, Precision::F32), batch, Mode::Evaluate).0
         })
@@ -71,9 +94,10 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs {
         let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
-        let precision = self.precision;
+        let (precision, rounded) = (self.precision, &mut self.rounded);
         let (outputs, saved) = self.pool.run(|| {
             optimizer.touch(params, batch.ids());
+            let params = used(rounded, params, batch);
             architecture.forward(&Params::new(params, precision), batch, Mode::Train(key))
         });
         self.saved = Some(saved);
@@ -83,7 +107,8 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     fn backward(&mut self, d_outputs: OutputGrads) -> Result<(), Error> {
         let saved = self.saved.take().ok_or(Error::BackwardWithoutForward)?;
         let (architecture, grads) = (&self.architecture, &mut self.grads);
-        let params = Params::new(&self.params, self.precision);
+        let used = self.rounded.as_ref().map_or(&self.params, Rounded::last);
+        let params = Params::new(used, self.precision);
         self.pool.run(|| architecture.backward(&params, saved, d_outputs, grads));
         Ok(())
     }
@@ -91,6 +116,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     fn update(&mut self, step: &AdamWStep) -> f64 {
         let (optimizer, params, grads) = (&mut self.optimizer, &mut self.params, &mut self.grads);
         let layout = self.architecture.layout();
+        self.rounded.iter_mut().for_each(Rounded::outdate);
         self.pool.run(|| optimizer.update(layout, params, grads, step))
     }
 
@@ -112,7 +138,16 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         let state = AdamW { first_moment, second_moment, updates };
         self.optimizer = LazyAdamW::new(self.architecture.layout(), state);
         self.grads.data_mut().fill(0.0);
+        self.rounded.iter_mut().for_each(Rounded::outdate);
         self.saved = None;
+    }
+}
+
+/// Returns the parameters that a pass over `batch` computes with.
+fn used<'a>(rounded: &'a mut Option<Rounded>, params: &'a Arena, batch: &PackedBatch) -> &'a Arena {
+    match rounded {
+        Some(rounded) => rounded.of(params, batch.ids()),
+        None => params,
     }
 }
 
@@ -120,6 +155,8 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 mod tests {
     use super::*;
     use crate::bert::{Bert, BertConfig};
+    use crate::export::Format;
+    use crate::export::onnx::{Model, Storage};
     use crate::gradcheck::noise2;
     use crate::init::{random, uniform};
 
@@ -185,5 +222,62 @@ mod tests {
             }
         }
         assert_eq!(lazy.snapshot(), dense.snapshot());
+    }
+
+    /// How a student is stored in whole numbers, by name; of an engine with these parameters.
+    fn schemes(engine: &mut CpuEngine<Bert>, format: Format) -> BTreeMap<String, Scheme> {
+        let (bert, params) = engine.model();
+        let model = Model::lower(bert, params, &BTreeMap::new()).expect("the model is small");
+        model.rounding(&Storage::of(format))
+    }
+
+    /// An engine whose matrices are large enough to be rounded.
+    fn wide() -> CpuEngine<Bert> {
+        let config = BertConfig {
+            vocab_size: 60,
+            hidden_size: 48,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 64,
+            max_position_embeddings: 8,
+            ..BertConfig::default()
+        };
+        let bert = Bert::new(config).expect("the sizes make a model");
+        let params = random(bert.layout(), 0.3, 1);
+        CpuEngine::new(bert, params, 2, Precision::F32).expect("threads start")
+    }
+
+    #[test]
+    fn a_rounding_engine_says_what_a_student_with_rounded_parameters_says_and_trains_the_exact_ones() {
+        for format in [Format::Int8, Format::Int8Embeddings, Format::Int4] {
+            let schemes = schemes(&mut wide(), format);
+            assert_eq!(schemes.len(), if format == Format::Int8 { 7 } else { 8 }, "{schemes:?}");
+            let (mut engine, mut plain) = (wide().rounding(&schemes), wide());
+            for number in 0..3 {
+                let mut rounded = engine.params().clone();
+                let layout = engine.layout().clone();
+                for entry in layout.entries() {
+                    let Some(scheme) = schemes.get(&entry.name) else { continue };
+                    let columns = entry.shape[1];
+                    rounded.data_mut()[entry.range()].chunks_mut(columns).for_each(|row| scheme.apply(row));
+                }
+                let mut snapshot = plain.snapshot();
+                snapshot.params = rounded;
+                plain.restore(snapshot);
+                assert_eq!(engine.evaluate(&batch(number)), plain.evaluate(&batch(number)), "{format}");
+                assert_eq!(learn(&mut engine, number), learn(&mut plain, number), "{format}");
+                assert_eq!(engine.grads(), plain.grads(), "{format}");
+                let before = engine.params().clone();
+                engine.update(&AdamWStep { learning_rate: 1e-4, ..AdamWStep::default() });
+                assert_ne!(&before, engine.params());
+            }
+            let params = engine.params().clone();
+            let mut exact = engine.exact();
+            let mut same = wide();
+            let mut snapshot = same.snapshot();
+            snapshot.params = params;
+            same.restore(snapshot);
+            assert_eq!(exact.evaluate(&batch(9)), same.evaluate(&batch(9)));
+        }
     }
 }

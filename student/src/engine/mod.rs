@@ -1,6 +1,7 @@
 //! Where a student runs: the door through which a trainer comes in.
 
 mod cpu;
+mod rounded;
 
 pub use cpu::CpuEngine;
 

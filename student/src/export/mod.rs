@@ -1,3 +1,6 @@
 //! What a student is shipped as.
 
+mod format;
 pub mod onnx;
+
+pub use format::Format;

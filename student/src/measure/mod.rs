@@ -3,11 +3,13 @@
 //! There is no clock in here. Each [`Work`] knows what it does in one run and does it; what it needs fresh for each run
 //! it makes in [`Work::prepare`], which is not to be timed.
 
+mod batches;
 mod parts;
 mod peaks;
 mod products;
 
-pub use parts::{Part, parts, random_batch, step_flops};
+pub use batches::{Lengths, random_batch};
+pub use parts::{Part, parts, step_flops};
 pub use peaks::{Peak, Triad};
 pub use products::{Product, ProductKind};
 
@@ -65,7 +67,7 @@ mod tests {
         let threads = Threads::new(2).unwrap();
         assert_eq!(threads.count(), 2);
         let config = Preset::named("bert-tiny").unwrap().config(50, vec!["a".into(), "b".into()]);
-        let batch = random_batch(config.vocab_size, 3, 5, 1);
+        let batch = random_batch(config.vocab_size, &[5; 3], 1);
         for precision in [Precision::F32, Precision::Bf16] {
             let mut all: Vec<Box<dyn Work>> = vec![
                 Box::new(Peak::f32(&threads, 10)),
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn a_step_counts_what_is_done_and_no_more() {
         let config = Preset::named("bert-tiny").unwrap().config(50, vec!["a".into()]);
-        let batch = random_batch(config.vocab_size, 4, 6, 1);
+        let batch = random_batch(config.vocab_size, &[6; 4], 1);
 
         // Six operations for each weight and row: 24 rows in the first layer; in the last one keys and values alone
         // see all of them, the rest of it and the head the first of each sequence. Attention: twelve for each feature

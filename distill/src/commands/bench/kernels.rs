@@ -96,7 +96,7 @@ pub fn count(settings: &Settings) -> usize {
 
 /// Returns the shapes of a layer's products, each [N, in, out].
 fn shapes(settings: &Settings) -> [[usize; 3]; 3] {
-    let (tokens, config) = (settings.batch_size * settings.length, &settings.config);
+    let (tokens, config) = (settings.draw_lengths(0).iter().sum(), &settings.config);
     let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
     [[tokens, hidden, hidden], [tokens, hidden, intermediate], [tokens, intermediate, hidden]]
 }

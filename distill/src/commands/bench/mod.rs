@@ -3,7 +3,7 @@
 mod infer;
 mod kernels;
 mod label;
-mod sentences;
+pub mod sentences;
 mod step;
 mod table;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use student::Precision;
 use student::bert::{BertConfig, PRESETS, Preset};
 use student::engine::{bf16_unit, cpu_features};
-use student::measure::Threads;
+use student::measure::{Lengths, Threads};
 
 /// V of the student: that of BERT.
 const VOCAB_SIZE: usize = 30_522;
@@ -28,7 +28,7 @@ const VOCAB_SIZE: usize = 30_522;
 pub struct Settings {
     config: BertConfig,
     batch_size: usize,
-    length: usize,
+    lengths: Lengths,
     threads: Threads,
     /// The precision of a step.
     precision: Precision,
@@ -90,8 +90,12 @@ impl Settings {
         let preset = Preset::named(&args.student).ok_or_else(|| unknown_student(&args.student))?;
         let config = preset.config(VOCAB_SIZE, vec!["negative".to_owned(), "positive".to_owned()]);
         let most = config.max_position_embeddings;
-        for (flag, value, most) in [("batch-size", args.batch_size, MAX_BATCH), ("length", args.length, most)]
-        {
+        let mean = args.mean_length.unwrap_or(args.length);
+        for (flag, value, most) in [
+            ("batch-size", args.batch_size, MAX_BATCH),
+            ("length", args.length, most),
+            ("mean-length", mean, args.length),
+        ] {
             if value == 0 || value > most {
                 return Err(explained(
                     format!("`--{flag}` is `{value}`, but must be between 1 and {most}"),
@@ -106,11 +110,19 @@ impl Settings {
         Ok(Settings {
             config,
             batch_size: args.batch_size,
-            length: args.length,
+            lengths: match args.mean_length {
+                Some(mean) => Lengths::Ragged { mean, most: args.length },
+                None => Lengths::Equal(args.length),
+            },
             threads: Threads::new(threads)?,
             precision: asked.unwrap_or_else(Precision::auto),
             asked,
         })
+    }
+
+    /// Returns the lengths of the texts of a batch; another seed gives other ones, where they are ragged.
+    fn draw_lengths(&self, seed: u64) -> Vec<usize> {
+        self.lengths.draw(self.batch_size, seed)
     }
 
     /// Returns the precisions in which products are measured: both, unless one was asked for.
@@ -126,7 +138,8 @@ impl Settings {
             "threads": self.threads.count(),
             "student": args.student,
             "batch_size": self.batch_size,
-            "length": self.length,
+            "length": args.length,
+            "mean_length": args.mean_length,
             "precision": self.precision.to_string(),
             "model": args.model,
             "data": args.data,

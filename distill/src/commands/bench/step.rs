@@ -35,7 +35,7 @@ struct Phases {
 /// When the engine cannot be made.
 pub fn rows(settings: &Settings, peaks: Peaks, progress: &mut Progress) -> Result<Vec<Row>> {
     let Settings { config, threads, precision, batch_size, .. } = settings;
-    let batch = random_batch(config.vocab_size, *batch_size, settings.length, 0);
+    let batch = random_batch(config.vocab_size, &settings.draw_lengths(0), 0);
     let phases = phases(settings)?;
     progress.advance(4, || WHAT.to_owned());
     let whole = phases.forward.plus(phases.backward).plus(phases.update);
@@ -78,7 +78,7 @@ fn phases(settings: &Settings) -> Result<Phases> {
     let mut key = DropoutKey { seed: 1, pass: 0 };
     let steps = repeated(LONG, || {
         key.pass += 1;
-        let batch = random_batch(settings.config.vocab_size, settings.batch_size, settings.length, key.pass);
+        let batch = random_batch(settings.config.vocab_size, &settings.draw_lengths(key.pass), key.pass);
         let (outputs, forward) = timed(|| engine.forward(&batch, key));
         // The logits are the gradient of half their squares: a loss that costs nothing.
         let (done, backward) = timed(|| engine.backward(OutputGrads { logits: outputs.logits }));

@@ -8,8 +8,8 @@
 //!                      /metrics/train/loss …           a line for each point: milliseconds, value, step
 //! ```
 //!
-//! MLflow 3.7 and later opens such a store only with `MLFLOW_ALLOW_FILE_STORE=true`, or turns it into a database with
-//! `mlflow migrate-filestore`.
+//! MLflow 3.17 opens such a store only with `MLFLOW_ALLOW_FILE_STORE=true` in its environment, and turns it into a
+//! database with `mlflow migrate-filestore`.
 
 mod store;
 

@@ -15,6 +15,19 @@ pub fn frame(record: &[u8]) -> Vec<u8> {
     framed
 }
 
+/// Returns each record of a file with the place at which it ends, up to the first that is torn or damaged.
+pub fn records(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..)?;
+        let length = u64::from_le_bytes(*rest.first_chunk()?);
+        let record = rest.get(12..usize::try_from(length).ok()?.checked_add(12)?)?;
+        let framed = frame(record);
+        at += framed.len();
+        rest.starts_with(&framed).then_some((record, at))
+    })
+}
+
 /// Makes a checksum that may stand among the data that is summed again (TensorFlow's `crc32c.h`).
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
@@ -43,23 +56,9 @@ const TABLE: [u32; 256] = {
 };
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
-
-    /// Returns the records of a file up to the first that is torn or damaged.
-    pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut records = Vec::new();
-        while let Some((length, rest)) = bytes.split_first_chunk::<8>() {
-            let count = u64::from_le_bytes(*length) as usize;
-            let framed = frame(rest.get(4..4 + count).unwrap_or_default());
-            if !bytes.starts_with(&framed) {
-                break;
-            }
-            records.push(rest[4..4 + count].to_vec());
-            bytes = &bytes[framed.len()..];
-        }
-        records
-    }
+    use proptest::prelude::*;
 
     /// The vectors of RFC 3720, appendix B.4, and the check value of the catalogue of CRC algorithms.
     #[test]
@@ -92,9 +91,19 @@ pub mod tests {
     #[test]
     fn a_torn_record_is_none() {
         let file = [frame(b"one"), frame(b""), frame(b"three")].concat();
-        assert_eq!(records(&file), [&b"one"[..], b"", b"three"]);
-        for end in file.len() - 20..file.len() {
-            assert_eq!(records(&file[..end]), [&b"one"[..], b""]);
+        let whole: Vec<_> = records(&file).collect();
+        assert_eq!(whole, [(&b"one"[..], 19), (b"", 35), (b"three", 56)]);
+        for end in 35..56 {
+            assert_eq!(records(&file[..end]).collect::<Vec<_>>(), whole[..2]);
+        }
+        let damaged = [&file[..20], &[7], &file[21..]].concat();
+        assert_eq!(records(&damaged).collect::<Vec<_>>(), whole[..1]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(records(&bytes).all(|(record, end)| record.len() + 16 <= end && end <= bytes.len()));
         }
     }
 }

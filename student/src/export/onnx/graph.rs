@@ -97,6 +97,7 @@ impl GraphBuilder {
             graph: Some(GraphProto { name: "main".into(), ..self.graph }),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             metadata_props: metadata.iter().map(entry).collect(),
+            ..ModelProto::default()
         }
     }
 
@@ -148,7 +149,7 @@ impl Nodes<'_> {
             name: name.clone(),
             op_type: operator.to_owned(),
             attribute: attributes,
-            domain: String::new(),
+            ..NodeProto::default()
         });
         Value(name)
     }

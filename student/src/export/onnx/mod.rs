@@ -3,47 +3,36 @@
 //! What is here knows ONNX and no model: an architecture lowers itself through a [`GraphBuilder`].
 
 mod graph;
+mod model;
 mod ops;
 pub(crate) mod proto;
+mod rewrite;
 
 pub use graph::{Dim, GraphBuilder, Nodes, Value};
+pub use model::Model;
+pub use rewrite::Storage;
 
-use crate::files::write_atomically;
 use crate::{Architecture, Arena, Error};
-use prost::Message;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// The size above which protobuf's 2 GiB come too near, in bytes.
-const MAX_BYTES: usize = 1_800_000_000;
+pub(crate) const MAX_BYTES: usize = 1_800_000_000;
 
 /// Writes a model as one ONNX file, with `metadata` as its `metadata_props`.
 ///
 /// The same model and metadata make the same bytes. The folder must exist.
 ///
 /// # Errors
-/// [`Error::Write`] when the model takes more than 1.8 GB, which one ONNX file cannot hold, or when the folder or the
-/// disk fails; an older file is then untouched.
+/// [`Error::Config`] when the model takes more than 1.8 GB, which one ONNX file cannot hold; [`Error::Write`] when the
+/// folder or the disk fails; an older file is then untouched.
 pub fn write(
     architecture: &impl Architecture,
     params: &Arena,
     path: &Path,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
-    let num_parameters = architecture.layout().num_parameters();
-    if num_parameters > MAX_BYTES / size_of::<f32>() {
-        let reason =
-            format!("`{num_parameters}` parameters take more than the {MAX_BYTES} bytes of one ONNX file");
-        return Err(Error::Write {
-            path: path.to_owned(),
-            source: io::Error::new(ErrorKind::FileTooLarge, reason),
-        });
-    }
-    let mut graph = GraphBuilder::default();
-    architecture.lower(params, &mut graph);
-    let bytes = graph.finish(metadata).encode_to_vec();
-    write_atomically(path, |file| file.write_all(&bytes))
+    Model::lower(architecture, params, metadata)?.write(path)
 }
 
 #[cfg(test)]
@@ -51,6 +40,7 @@ mod tests {
     use super::*;
     use crate::Layout;
     use crate::bert::{Bert, BertConfig};
+    use prost::Message;
 
     #[test]
     fn the_same_model_makes_the_same_file() {
@@ -80,8 +70,7 @@ mod tests {
         let nothing = Arena::zeros(&Layout::default());
         let path = folder.path().join("model.onnx");
         let error = write(&Bert::new(config).unwrap(), &nothing, &path, &BTreeMap::new()).unwrap_err();
-        let Error::Write { source, .. } = &error else { panic!("{error}") };
-        assert!(source.to_string().contains("1800000000 bytes of one ONNX file"), "{source}");
+        assert!(error.to_string().contains("1800000000 bytes of one ONNX file"), "{error}");
         assert!(!path.exists());
     }
 }

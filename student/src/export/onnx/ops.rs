@@ -98,15 +98,15 @@ impl Nodes<'_> {
     }
 }
 
-fn int(name: &str, i: i64) -> AttributeProto {
+pub(super) fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { i, ..attribute(name, AttributeType::Int) }
 }
 
-fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, ints: &[i64]) -> AttributeProto {
     AttributeProto { ints: ints.to_vec(), ..attribute(name, AttributeType::Ints) }
 }
 
-fn float(name: &str, f: f32) -> AttributeProto {
+pub(super) fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { f, ..attribute(name, AttributeType::Float) }
 }
 

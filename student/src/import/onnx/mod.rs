@@ -4,13 +4,14 @@
 //! transposed and under a number. Its name comes back from what is around it: see `names`. Where nothing has a name,
 //! the wiring itself tells the layers apart: see `topology`.
 
-mod external;
-mod graph;
+pub(crate) mod external;
+pub(crate) mod graph;
 mod names;
-mod numbers;
+pub(crate) mod numbers;
 mod parts;
 mod summary;
 mod topology;
+mod trim;
 
 pub use summary::{Stored, Summary, summary};
 
@@ -43,15 +44,15 @@ fn weights(model: &ModelProto, path: &Path) -> Result<Weights, Error> {
     Ok(Weights::new(path, numbers::read_all(path, &constants)?))
 }
 
-fn decode(path: &Path, bytes: Bytes) -> Result<ModelProto, Error> {
+pub(crate) fn decode(path: &Path, bytes: Bytes) -> Result<ModelProto, Error> {
     ModelProto::decode(bytes).map_err(|error| malformed(path, error.to_string()))
 }
 
-fn graph_of<'a>(model: &'a ModelProto, path: &Path) -> Result<&'a GraphProto, Error> {
+pub(crate) fn graph_of<'a>(model: &'a ModelProto, path: &Path) -> Result<&'a GraphProto, Error> {
     model.graph.as_ref().ok_or_else(|| malformed(path, "it holds no graph".into()))
 }
 
-fn malformed(path: &Path, reason: String) -> Error {
+pub(crate) fn malformed(path: &Path, reason: String) -> Error {
     Error::Malformed { path: path.to_owned(), format: "ONNX", reason }
 }
 

@@ -57,7 +57,10 @@ fn is_inflated(constants: &Named<'_>) -> bool {
 }
 
 /// Returns a tensor as it is stored. `raw`: its bytes, unless the field of its type holds its numbers.
-fn tensor(stored: &TensorProto, raw: &[u8]) -> Result<Tensor, String> {
+///
+/// # Errors
+/// Says what is wrong when it holds no floating-point numbers, or not as many as its shape says.
+pub fn tensor(stored: &TensorProto, raw: &[u8]) -> Result<Tensor, String> {
     let size = num_elements(stored).ok_or_else(|| format!("has the impossible shape {:?}", stored.dims))?;
     let shape = stored.dims.iter().map(|&size| size as usize).collect();
     let data = numbers(stored, raw)?;

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::numbers::num_elements;
-use super::{decode, graph_of, names};
+use super::{decode, graph_of, is_quantised, names};
 use crate::Error;
 use crate::export::onnx::proto::{DataType, GraphProto, ModelProto, TensorProto};
 use crate::files::map;
@@ -47,6 +47,11 @@ impl Summary {
     /// Returns the number of nodes.
     pub fn num_nodes(&self) -> usize {
         self.operators.values().sum()
+    }
+
+    /// Returns an operator that shows that weights are stored in fewer bits than they were trained in.
+    pub fn quantised_by(&self) -> Option<&str> {
+        self.operators.keys().map(String::as_str).find(|operator| is_quantised(operator))
     }
 
     /// Returns the number of numbers stored as initializers.

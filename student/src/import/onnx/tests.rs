@@ -1,4 +1,5 @@
 mod hostile;
+mod trim;
 
 use super::*;
 use crate::bert::{Bert, BertConfig};

@@ -1,9 +1,10 @@
 //! What is done once in a step for the tables of embeddings.
 
-use super::{MODE, random_batch};
+use super::MODE;
 use crate::bert::BertConfig;
 use crate::layers::{Embeddings, Sites};
 use crate::measure::Work;
+use crate::measure::random_batch;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::{Arena, Layout, PackedBatch, init};
 
@@ -39,8 +40,8 @@ impl Work for EmbeddingsAlone {
 /// The updates of word embeddings that were put off until a batch reads them.
 pub(super) struct LateUpdates {
     layout: Layout,
-    /// V, B, T.
-    sizes: [usize; 3],
+    vocab_size: usize,
+    lengths: Vec<usize>,
     optimizer: LazyAdamW,
     params: Arena,
     grads: Arena,
@@ -55,13 +56,9 @@ impl LateUpdates {
     pub(super) fn new(config: &BertConfig, batch: &PackedBatch) -> Self {
         let mut layout = Layout::default();
         layout.scope("").table("word", config.vocab_size, config.hidden_size);
-        let sizes = [
-            config.vocab_size,
-            batch.num_sequences(),
-            batch.num_tokens().div_ceil(batch.num_sequences().max(1)),
-        ];
         let mut updates = LateUpdates {
-            sizes,
+            vocab_size: config.vocab_size,
+            lengths: batch.sequences().map(|sequence| sequence.len()).collect(),
             optimizer: LazyAdamW::new(&layout, AdamW::new(&layout)),
             params: init::random(&layout, config.initializer_range, 1),
             grads: Arena::zeros(&layout),
@@ -84,15 +81,14 @@ impl Work for LateUpdates {
 
     fn prepare(&mut self) {
         // Momentum keeps moving rows whose gradient has gone.
-        let hidden = self.params.data().len() / self.sizes[0];
+        let hidden = self.params.data().len() / self.vocab_size;
         for &id in self.batch.ids() {
             self.grads.data_mut()[id as usize * hidden..][..hidden].fill(1e-3);
         }
         let settings = AdamWStep::default();
         self.optimizer.update(&self.layout, &mut self.params, &mut self.grads, &settings);
         self.seed += 1;
-        let [words, sequences, length] = self.sizes;
-        self.batch = random_batch(words, sequences, length, self.seed);
+        self.batch = random_batch(self.vocab_size, &self.lengths, self.seed);
     }
 
     fn run(&mut self) {

@@ -7,7 +7,7 @@ use super::Work;
 use crate::architecture::{DropoutKey, Mode};
 use crate::batch::Readout;
 use crate::bert::BertConfig;
-use crate::{PackedBatch, Precision, init};
+use crate::{PackedBatch, Precision};
 use embeddings::{EmbeddingsAlone, LateUpdates};
 use layers::{AttentionAlone, LinearMaps, Normalisations};
 
@@ -60,14 +60,6 @@ pub fn step_flops(config: &BertConfig, batch: &PackedBatch) -> f64 {
         |readout: Readout| linear_flops(config, batch, readout) + attention_flops(config, batch, readout);
     let head = 6.0 * sequences * (hidden * hidden + hidden * classes);
     (config.num_hidden_layers - 1) as f64 * layer(Readout::Every) + layer(Readout::First) + head
-}
-
-/// Returns `num_sequences` sequences of `length` random tokens; another seed gives other ones.
-pub fn random_batch(vocab_size: usize, num_sequences: usize, length: usize, seed: u64) -> PackedBatch {
-    let id = |token: usize| (init::uniform(seed, token as u64) * vocab_size as f64) as u32;
-    let ids: Vec<u32> = (0..num_sequences * length).map(id).collect();
-    let type_ids = vec![0; length];
-    PackedBatch::pack(ids.chunks(length.max(1)).map(|ids| (ids, type_ids.as_slice())))
 }
 
 const MODE: Mode = Mode::Train(DropoutKey { seed: 1, pass: 1 });
