@@ -39,7 +39,7 @@ impl Axis {
                 [low - room, high + room]
             }
             Kind::Logarithmic => {
-                let room = if high > low { (high / low).powf(0.08) } else { 2.0 };
+                let room = if high > low { (high / low).powf(0.08).max(1.1) } else { 2.0 };
                 [low / room, high * room]
             }
         };
