@@ -78,6 +78,10 @@ fn classes_in_another_order_are_aligned_by_their_names() {
     assert!(refused.contains("it lacks `positive`, and the teacher lacks `neutral`"), "{refused}");
     write_student(&dir, "three", &["negative", "positive", "neutral"], 1);
     let refused = dir.error("compare --teacher teacher --student three --data dev.tsv");
+    assert!(refused.contains(": the teacher lacks `neutral`"), "{refused}");
+    std::fs::copy(dir.path("three/onnx/model.onnx"), dir.path("bare.onnx")).unwrap();
+    std::fs::copy(dir.path("three/tokenizer.json"), dir.path("tokenizer.json")).unwrap();
+    let refused = dir.error("compare --teacher teacher --student bare.onnx --data dev.tsv");
     assert!(refused.contains("it has 3 logits, not 2"), "{refused}");
 }
 

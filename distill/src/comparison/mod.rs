@@ -6,7 +6,7 @@
 //!
 //! **Memory.** Texts and answers lie in temporary files that are mapped. What is held is 40 bytes for each row, a piece of
 //! 16,384 texts in tokens, one model, and at most 4,096 blocks of sums: a million rows take about as much as ten thousand.
-//! A regression holds 40 bytes more for each row, for the ranks.
+//! A regression holds 60 bytes more for each row and 16 for each thread, for the ranks.
 //!
 //! **Certainty.** See [`crate::certainty`]: all models are resampled together, so that a difference is known better than
 //! either figure.
