@@ -71,11 +71,14 @@ fn controls_are_students_of_the_same_start_batches_and_schedule() {
     let report: Value = serde_json::from_str(&dir.text("out/report.json")).unwrap();
     assert_eq!(report["models"].as_array().unwrap().len(), 4);
     let (added, figure) = (&report["training"]["added"], |model: usize| {
-        report["models"][model]["quality"]["accuracy"].as_f64()
+        report["models"][model]["quality"]["accuracy"]["value"].as_f64()
     });
     assert_eq!((added["student"].as_f64(), added["undistilled"].as_f64()), (figure(1), figure(2)));
     assert_eq!(added["by_distillation"].as_f64(), figure(1).zip(figure(2)).map(|(a, b)| a - b));
     assert_eq!(report["training"]["controls"].as_array().unwrap().len(), 2);
+    let over = &report["students"][0]["over_controls"];
+    assert_eq!((&over[0]["control"], &over[1]["control"]), (&2.into(), &3.into()));
+    assert!(dir.text("out/report.html").contains("What distillation added"));
     assert!(done.stderr.contains("over the same student on labels alone"), "{}", done.stderr);
 
     // A control is a recipe and nothing else.

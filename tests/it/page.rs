@@ -79,7 +79,7 @@ for (const e of document.querySelectorAll('p,li,td,th,small,summary,span,b,a,tex
 }
 parent.postMessage(JSON.stringify({said: said.slice(0, 20), pictures: document.querySelectorAll('figure svg').length,
   scripts: document.scripts.length - 1, images: document.images.length, title: document.title,
-  headings: document.querySelectorAll('h1').length, height: document.documentElement.scrollHeight}), '*');
+  headings: document.querySelectorAll('h1').length, dark: matchMedia('(prefers-color-scheme: dark)').matches}), '*');
 "#;
 
 /// Opens a page in a window of this width, and returns what the check has found.
@@ -88,7 +88,7 @@ fn look(dir: &Dir, browser: &str, page: &str, width: usize, dark: bool) -> Value
     dir.write("checked.html", checked);
     // A window has a least width, a frame has none.
     let frame = format!(
-        "<!DOCTYPE html><title>frame</title><iframe src=checked.html style=\"width:{width}px;height:900px;border:0\"></iframe>\
+        "<!DOCTYPE html><meta name=color-scheme content=\"light dark\"><title>frame</title><iframe src=checked.html style=\"width:{width}px;height:900px;border:0\"></iframe>\
          <script>addEventListener('message', e => {{ const p = document.createElement('pre'); p.id = 'found'; \
          p.textContent = btoa(unescape(encodeURIComponent(e.data))); document.body.append(p) }})</script>"
     );
@@ -183,6 +183,7 @@ fn hostile_names_and_texts_are_shown_as_they_are_written() {
     for (width, dark) in [(1280, false), (390, false), (1280, true), (390, true)] {
         let found = look(&dir, browser, "report/report.html", width, dark);
         assert_eq!(found["said"], serde_json::json!([]), "at {width}, dark: {dark}");
+        assert_eq!(found["dark"], dark);
         assert_eq!(
             (&found["scripts"], &found["images"], &found["headings"]),
             (&0.into(), &0.into(), &1.into())

@@ -48,11 +48,14 @@ fn a_student_learns_from_its_teacher_alone_and_not_from_shuffled_logits() {
     dir.write("unlabelled.txt", format!("sentence\n{unlabelled}"));
     let done =
         dir.ok(&format!("train --teacher teacher --data unlabelled.txt --eval dev.tsv {STUDENT} --out out"));
-    assert!(done.stdout.contains("agreement with teacher"), "{}", done.stdout);
+    assert!(done.stdout.contains("agree"), "{}", done.stdout);
     let report = json(&dir, "out/report.json");
-    let agreement = report["models"][1]["agreement"].as_f64().unwrap();
+    let agreement = report["models"][1]["quality"]["agreement"]["value"].as_f64().unwrap();
     assert!(agreement > 0.9 && accuracy(&dir, "out") > 0.9, "agreement {agreement}");
-    assert!(report["models"][1]["file_bytes"].as_u64() < report["models"][0]["file_bytes"].as_u64());
+    assert!(
+        report["models"][1]["cost"]["file_bytes"].as_u64()
+            < report["models"][0]["cost"]["file_bytes"].as_u64()
+    );
 
     // The same logits, given to other texts, teach nothing.
     shuffle_logits(&dir, "out/labels.safetensors", "shuffled.safetensors");
@@ -95,8 +98,8 @@ fn a_student_that_is_its_teacher_has_nothing_to_learn() {
     let first: Value = serde_json::from_str(dir.text("out/log.jsonl").lines().next().unwrap()).unwrap();
     assert!(first["loss_kl"].as_f64().unwrap().abs() < 1e-6, "{first}");
     let report = json(&dir, "out/report.json");
-    assert_eq!(report["models"][1]["agreement"], 1.0);
-    assert!(report["models"][1]["mean_kl"].as_f64().unwrap() < 1e-6);
+    assert_eq!(report["models"][1]["quality"]["agreement"]["value"], 1.0);
+    assert!(report["models"][1]["quality"]["mean_kl"]["value"].as_f64().unwrap() < 1e-6);
 }
 
 #[test]
@@ -131,7 +134,8 @@ fn a_regression_is_made_and_distilled() {
     write_student(&dir);
     let done = dir.ok(&format!("train --teacher teacher {files} {STUDENT} --alpha 1 --out out"));
     assert!(done.stdout.contains("pearson"), "{}", done.stdout);
-    let agreement = json(&dir, "out/report.json")["models"][1]["agreement"].as_f64().unwrap();
+    let agreement =
+        json(&dir, "out/report.json")["models"][1]["quality"]["agreement"]["value"].as_f64().unwrap();
     assert!(agreement > 0.9, "the correlation with the teacher is {agreement}");
     let value = |text: &str| -> f64 {
         let line = dir.ok(&format!("predict --model out {text}")).stdout;

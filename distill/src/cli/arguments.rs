@@ -243,6 +243,7 @@ pub struct CompareArgs {
 
 /// What to measure of the cost of models
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cost")]
 pub struct CostArgs {
     /// Do not measure time and memory
     #[arg(long, conflicts_with_all = ["time_batch", "time_length", "time_threads", "time_seconds", "core_hour_price"])]

@@ -53,16 +53,16 @@ impl<'a> Contender<'a> {
         tokens: Box<Tokens<'a>>,
     ) -> Result<Self> {
         let own = &model.config().id2label;
-        let expected = subject.labels.as_ref().map_or(1, |labels| labels.len());
-        if let Some(found) = model.num_classes().filter(|&found| found != expected) {
-            return Err(other_classes(path, own, subject, &format!("it has {found} logits, not {expected}")));
-        }
         let order = match &subject.labels {
             Some(labels) if !own.is_empty() => {
                 class_order(own, labels).map_err(|reason| other_classes(path, own, subject, &reason))?
             }
             _ => None,
         };
+        let expected = subject.labels.as_ref().map_or(1, |labels| labels.len());
+        if let Some(found) = model.num_classes().filter(|&found| found != expected) {
+            return Err(other_classes(path, own, subject, &format!("it has {found} logits, not {expected}")));
+        }
         let (onnx, sha256) = (model.path().to_owned(), model.fingerprint()?.to_owned());
         Ok(Contender { role, path: path.to_owned(), onnx, sha256, tokens, order, said: None })
     }

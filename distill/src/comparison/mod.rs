@@ -6,7 +6,7 @@
 //!
 //! **Memory.** Texts and answers lie in temporary files that are mapped. What is held is 40 bytes for each row, a piece of
 //! 16,384 texts in tokens, one model, and at most 4,096 blocks of sums: a million rows take about as much as ten thousand.
-//! A regression holds 40 bytes more for each row, for the ranks.
+//! A regression holds 60 bytes more for each row and 16 for each thread, for the ranks.
 //!
 //! **Certainty.** See [`crate::certainty`]: all models are resampled together, so that a difference is known better than
 //! either figure.
@@ -216,14 +216,15 @@ fn model_report(
     }
 }
 
-/// The points of a curve in a report, at most.
-const POINTS: usize = 240;
+/// The points of a curve in a report, at most: of a loss, which is noisy, and of a figure.
+const POINTS: [usize; 2] = [60, 240];
 
 /// Reads the course of the training of a model, where its folder has a log: means of neighbouring updates.
 fn curves_of(contender: &Contender<'_>) -> Vec<CurveReport> {
     let curves = read_curves(&contender.path).unwrap_or_default();
     let thin = |curve: crate::log::Curve| {
-        let piece = curve.points.len().div_ceil(POINTS).max(1);
+        let most = POINTS[usize::from(curve.tag.starts_with("eval/"))];
+        let piece = curve.points.len().div_ceil(most).max(1);
         let pieces = curve.points.chunks(piece);
         let mean = |points: &[crate::log::Point]| {
             points.iter().map(|point| point.value).sum::<f64>() / points.len() as f64

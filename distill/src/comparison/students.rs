@@ -37,8 +37,10 @@ impl Judged<'_> {
     /// When the condition asks for a figure that is not defined.
     pub fn fill(&self, report: &mut Report) -> Result<()> {
         report.students = (1..report.models.len()).map(|model| self.student(report, model)).collect();
-        let tested = report.students.iter_mut().filter_map(|student| student.mcnemar.as_mut());
-        let mut tested: Vec<&mut McNemarReport> = tested.collect();
+        // Controls are not on trial.
+        let roles: Vec<Role> = report.models.iter().map(|model| model.role).collect();
+        let students = report.students.iter_mut().filter(|student| roles[student.model] == Role::Student);
+        let mut tested: Vec<&mut McNemarReport> = students.filter_map(|it| it.mcnemar.as_mut()).collect();
         let corrected = holm(&tested.iter().map(|test| test.p).collect::<Vec<_>>());
         tested.iter_mut().zip(corrected).for_each(|(test, p)| test.p_holm = p);
         report.groups = self.settings.groups.iter().map(|group| self.group(group)).collect();

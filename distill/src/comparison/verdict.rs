@@ -112,7 +112,7 @@ mod tests {
                 -0.018,
                 0.014,
                 VerdictKind::Undecided,
-                "872 examples cannot tell whether S is within 1 point of the teacher's accuracy; about 7,000 would. Seen: −0.2 points",
+                "872 examples cannot tell whether S is within 1 point of the teacher's accuracy; about 6,900 would. Seen: −0.2 points",
             ),
             (-0.01, -0.018, 0.014, VerdictKind::Undecided, "no number of examples would"),
         ] {

@@ -1,10 +1,10 @@
-//! Numbers as people read them: with a minus sign, few digits, and commas in thousands.
+//! Numbers as people read them: with a minus sign, few digits, commas in thousands, and a unit that stays beside them.
 
 use crate::comparison::measures::Unit;
 
 /// Says a share in percent, with one digit after the point.
 pub fn percent(share: f64) -> String {
-    format!("{} %", minus(format!("{:.1}", 100.0 * share)))
+    format!("{}\u{a0}%", minus(format!("{:.1}", 100.0 * share)))
 }
 
 /// Says a difference of shares in points, hundredths, with its sign.
@@ -58,15 +58,15 @@ pub fn count(number: usize) -> String {
 /// Says a size in megabytes.
 pub fn bytes(bytes: u64) -> String {
     let mega = bytes as f64 / 1e6;
-    if mega < 10.0 { format!("{mega:.2} MB") } else { format!("{mega:.1} MB") }
+    if mega < 10.0 { format!("{mega:.2}\u{a0}MB") } else { format!("{mega:.1}\u{a0}MB") }
 }
 
 /// Says a time in milliseconds, in three digits or so.
 pub fn milliseconds(ms: f64) -> String {
     match ms {
-        _ if ms < 10.0 => format!("{ms:.2} ms"),
-        _ if ms < 100.0 => format!("{ms:.1} ms"),
-        _ => format!("{ms:.0} ms"),
+        _ if ms < 10.0 => format!("{ms:.2}\u{a0}ms"),
+        _ if ms < 100.0 => format!("{ms:.1}\u{a0}ms"),
+        _ => format!("{ms:.0}\u{a0}ms"),
     }
 }
 
@@ -96,11 +96,11 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!([points(-0.0094), points(0.004), points(-0.0001)], ["−0.9", "+0.4", "0.0"]);
         assert_eq!([3, 872, 3100, 1_000_000].map(thousands), ["3", "872", "3,100", "1,000,000"]);
-        assert_eq!([percent(0.8933), figure(Unit::Correlation, -0.5)], ["89.3 %", "−0.500"]);
+        assert_eq!([percent(0.8933), figure(Unit::Correlation, -0.5)], ["89.3\u{a0}%", "−0.500"]);
         assert_eq!([probability(0.0004), probability(0.25)], ["< 0.001", "0.250"]);
         assert_eq!(
             [bytes(9_000_000), bytes(91_000_000), milliseconds(2.5), milliseconds(250.0)],
-            ["9.00 MB", "91.0 MB", "2.50 ms", "250 ms"]
+            ["9.00\u{a0}MB", "91.0\u{a0}MB", "2.50\u{a0}ms", "250\u{a0}ms"]
         );
         assert_eq!(
             [times(3.0, "faster", "slower"), times(0.5, "faster", "slower")],

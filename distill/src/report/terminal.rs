@@ -31,28 +31,39 @@ impl Report {
         format!("{} · {examples} examples, {labelled} · intervals of 95 %", data.path)
     }
 
-    /// The figure to select by, and how far from the teacher.
+    /// The figure to select by, how far from the teacher's it is, and how close to the teacher the model is.
     fn quality(&self) -> String {
         let first = self.primary();
-        let [title, agreement, kl] = [&first.title, "agree", "KL"].map(|title: &str| title.to_lowercase());
-        let mut rows = vec![vec![String::new(), title, "over teacher, points".into(), agreement, kl]];
+        let unlabelled = first.name == "agreement";
+        let mut rows = vec![vec![String::new()]];
+        rows[0].extend(match unlabelled {
+            true => vec![first.title.to_lowercase(), "KL".into()],
+            false => {
+                let over = "over teacher, points".into();
+                vec![first.title.to_lowercase(), over, "agree".into(), "KL".into()]
+            }
+        });
         for (place, model) in self.models.iter().enumerate() {
             let student = self.students.iter().find(|student| student.model == place);
-            let over = student.and_then(|student| student.differences.get(&first.name));
-            let quality = self.figure(model, &first.name);
-            let plain = |name: &str| self.figure(model, name).filter(|_| student.is_some());
-            rows.push(vec![
-                called(model),
-                quality.map_or_else(dash, |quality| with_ends(quality, |value| figure(first.unit, value))),
-                over.map_or_else(dash, |over| with_ends(*over, |value| difference(first.unit, value))),
-                plain("agreement").and_then(|it| it.value).map_or_else(dash, percent),
-                plain("mean_kl").and_then(|it| it.value).map_or_else(dash, |kl| format!("{kl:.4}")),
-            ]);
+            let own = |name: &str| self.figure(model, name).filter(|_| student.is_some());
+            let kl = own("mean_kl").and_then(|it| it.value).map_or_else(dash, |kl| format!("{kl:.4}"));
+            let say = |it: Estimate| with_ends(it, |value| figure(first.unit, value));
+            let mut row = vec![called(model)];
+            if unlabelled {
+                row.extend([own(&first.name).map_or_else(dash, say), kl]);
+            } else {
+                let over = student.and_then(|student| student.differences.get(&first.name));
+                let over = over.map(|over| with_ends(*over, |value| difference(first.unit, value)));
+                let agreement = own("agreement").and_then(|it| it.value).map_or_else(dash, percent);
+                let quality = self.figure(model, &first.name).map_or_else(dash, say);
+                row.extend([quality, over.unwrap_or_else(dash), agreement, kl]);
+            }
+            rows.push(row);
         }
         aligned(&rows)
     }
 
-    /// All other figures, a table for as many as fit.
+    /// All other figures, in percent or as they are.
     fn figures(&self) -> Vec<String> {
         let others: Vec<_> = self
             .measures
@@ -182,7 +193,7 @@ impl Report {
 
 /// Says a number and its ends.
 pub(super) fn with_ends(estimate: Estimate, say: impl Fn(f64) -> String) -> String {
-    let bare = |value| say(value).trim_end_matches(" %").to_owned();
+    let bare = |value| say(value).trim_end_matches("\u{a0}%").to_owned();
     match (estimate.value, estimate.low, estimate.high) {
         (Some(value), Some(low), Some(high)) => format!("{} [{}, {}]", bare(value), bare(low), bare(high)),
         (Some(value), ..) => bare(value),

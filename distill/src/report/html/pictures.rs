@@ -1,8 +1,9 @@
 //! The pictures of the page.
 
 use super::escape;
+use crate::comparison::measures::Unit;
 use crate::report::svg::{Dot, Kind, Line, MOST_CLASSES, confusion, lines, pareto, reliability};
-use crate::report::{Calibration, ConfusionCell, ModelReport, Report, percent, thousands};
+use crate::report::{Calibration, ConfusionCell, Estimate, ModelReport, Report, percent, thousands};
 use std::collections::BTreeSet;
 
 /// The confusions that are listed of models with many classes.
@@ -12,14 +13,23 @@ impl Report {
     /// Quality against latency and size, and latency by length.
     pub(super) fn tradeoff_section(&self) -> Option<String> {
         let first = self.primary();
+        let (scale, title) = match first.unit {
+            Unit::Share => (100.0, format!("{}, %", first.title)),
+            _ => (1.0, first.title.clone()),
+        };
         let dots = |cost: &dyn Fn(&crate::cost::ModelCost) -> f64| -> Vec<Dot> {
             let dot = |(model, report): (usize, &ModelReport)| {
                 let (quality, cost) = (self.figure(report, &first.name)?, cost(report.cost.as_ref()?));
+                let scaled = |end: Option<f64>| end.map(|end| scale * end);
+                let quality = Estimate {
+                    value: scaled(quality.value),
+                    low: scaled(quality.low),
+                    high: scaled(quality.high),
+                };
                 Some(Dot { model, name: report.name.clone(), cost, quality })
             };
             self.models.iter().enumerate().filter_map(dot).collect()
         };
-        let title = first.title.as_str();
         let [by_time, by_size] =
             [dots(&|cost| cost.latency.p50_ms), dots(&|cost| cost.file_bytes as f64 / 1e6)];
         if by_time.is_empty() {
@@ -39,10 +49,10 @@ impl Report {
             [("tokens of a text", Kind::Logarithmic), ("p50 latency of one text, ms", Kind::Logarithmic)];
         Some(figures(&[
             (
-                pareto("pareto-time", &by_time, ["p50 latency, ms", title]),
+                pareto("pareto-time", &by_time, ["p50 latency, ms", &title]),
                 "The dashed line joins the models that none is both better and faster than.",
             ),
-            (pareto("pareto-size", &by_size, ["file, MB", title]), "The same against the size of the file."),
+            (pareto("pareto-size", &by_size, ["file, MB", &title]), "The same against the size of the file."),
             (lines("latency", &by_length, "Latency by length", axes), "Single texts, one after the other."),
         ]))
     }

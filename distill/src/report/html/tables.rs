@@ -173,7 +173,7 @@ fn row(title: &str, cells: &str) -> String {
 
 fn cell(estimate: Option<Estimate>, say: impl Fn(f64) -> String) -> String {
     let Some(value) = estimate.and_then(|estimate| estimate.value) else { return "<td>–</td>".to_owned() };
-    let bare = |value| say(value).trim_end_matches(" %").to_owned();
+    let bare = |value| say(value).trim_end_matches("\u{a0}%").to_owned();
     let ends = match estimate.map(|estimate| (estimate.low, estimate.high)) {
         Some((Some(low), Some(high))) => format!("{} to {}", bare(low), bare(high)),
         _ => "&#160;".to_owned(),

@@ -55,7 +55,7 @@ impl Report {
             numbers.push((
                 percent(retained),
                 format!("of the teacher’s {}", escape(&name)),
-                ends(student.retained, percent),
+                between(student.retained),
             ));
         }
         if let (Some(of), Some(has)) = (&self.teacher().cost, &model.cost) {
@@ -70,10 +70,7 @@ impl Report {
         let numbers: String = numbers
             .iter()
             .map(|(number, what, more)| {
-                format!(
-                    r#"<div><dt>{what}</dt><dd><b>{number}</b><small>{}</small></dd></div>"#,
-                    escape(more)
-                )
+                format!(r#"<div><dt>{what}<small>{}</small></dt><dd>{number}</dd></div>"#, escape(more))
             })
             .collect();
         format!(
@@ -153,6 +150,14 @@ pub(super) fn symbol(model: usize) -> String {
 pub(super) fn ends(estimate: Estimate, say: impl Fn(f64) -> String) -> String {
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => format!(" ({} to {})", say(low), say(high)),
+        _ => String::new(),
+    }
+}
+
+/// Says between which ends a share lies; nothing where there are none.
+fn between(share: Estimate) -> String {
+    match (share.low, share.high) {
+        (Some(low), Some(high)) => format!("{} to {}", percent(low), percent(high)),
         _ => String::new(),
     }
 }

@@ -20,10 +20,10 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Returns an axis that has room for all numbers; those that are none, and of a logarithmic axis those that are not
-    /// above 0, are left out.
+    /// Returns an axis that has room for all numbers; those that are none or beyond 10¹⁵, and of a logarithmic axis those
+    /// that are not above 10⁻¹⁵, are left out.
     pub fn over(numbers: impl IntoIterator<Item = f64>, kind: Kind, places: [f64; 2]) -> Self {
-        let fits = |number: &f64| number.is_finite() && (kind == Kind::Linear || *number > 0.0);
+        let fits = |number: &f64| number.abs() < 1e15 && (kind == Kind::Linear || *number > 1e-15);
         let (mut low, mut high) = numbers
             .into_iter()
             .filter(fits)
@@ -39,7 +39,7 @@ impl Axis {
                 [low - room, high + room]
             }
             Kind::Logarithmic => {
-                let room = if high > low { (high / low).powf(0.08) } else { 2.0 };
+                let room = if high > low { (high / low).powf(0.08).max(1.1) } else { 2.0 };
                 [low / room, high * room]
             }
         };
@@ -81,7 +81,7 @@ impl Axis {
 }
 
 fn steps(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 4.5;
+    let rough = (high - low) / 5.5;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough).unwrap_or(rough);
     let first = (low / step).ceil() as i64;
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_within_the_axis() {
-        assert_eq!(said(Axis::between([0.0, 1.0], [0.0, 100.0])), ["0", "0.5", "1"]);
+        assert_eq!(said(Axis::between([0.0, 1.0], [0.0, 100.0])), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(said(Axis::between([-2.4, 0.9], [0.0, 100.0])), ["−2", "−1", "0"]);
         assert_eq!(
             said(Axis::over([1.0, 100.0], Kind::Logarithmic, [0.0, 1.0])),
@@ -128,7 +128,7 @@ mod tests {
         );
         assert_eq!(
             said(Axis::over([0.02, 40_000.0], Kind::Logarithmic, [0.0, 1.0])).last().unwrap(),
-            "10,000"
+            "100,000"
         );
     }
 

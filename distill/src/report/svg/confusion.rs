@@ -27,8 +27,8 @@ pub fn confusion(id: &str, cells: &[ConfusionCell], labels: &[String], title: &s
         if classes <= WRITTEN {
             let middle = [at[0] + side / 2.0, at[1] + side / 2.0];
             let percent = format!("{:.1} %", 100.0 * share);
-            canvas.text([middle[0], middle[1] + 1.0], Anchor::Middle, "name", &thousands(cell.examples));
-            canvas.text([middle[0], middle[1] + 14.0], Anchor::Middle, "tick", &percent);
+            canvas.text([middle[0], middle[1] + 1.0], Anchor::Middle, "count", &thousands(cell.examples));
+            canvas.text([middle[0], middle[1] + 14.0], Anchor::Middle, "count", &percent);
         }
     }
     let all = side * classes as f64;
