@@ -8,6 +8,7 @@ mod bench;
 mod cli;
 mod determinism;
 mod errors;
+mod formats;
 mod gradients;
 mod onnx_parity;
 mod pipeline;
