@@ -48,7 +48,10 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     if args.sensitivity {
         return sensitivity::run(&args, &reference, &exam, workshop.path(), &opener);
     }
-    let Some(student) = trained(&args, given, workshop.path(), &opener)? else { return Ok(()) };
+    let student = match args.aware.qat_steps {
+        None => given,
+        Some(steps) => aware::train(&args, &given, steps, &workshop.path().join("aware"), &opener)?,
+    };
     let stage = workshop.path().join("ship");
     let parameters = student.params.data().len();
     let verification = write(&stage, student, &exam, &metadata, &opener)?;
@@ -68,14 +71,6 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
         false => outcome.print(&exam, console),
     }
     Ok(())
-}
-
-/// Trains the student on where that is asked for. Returns nothing when it was interrupted.
-fn trained(args: &ExportArgs, given: Bundle, workshop: &Path, opener: &Opener<'_>) -> Result<Option<Bundle>> {
-    match args.aware.qat_steps {
-        None => Ok(Some(given)),
-        Some(steps) => aware::train(args, given, steps, &workshop.join("aware"), opener),
-    }
 }
 
 /// Writes everything but the rounded graphs, and compares the graph with the native student.
