@@ -27,6 +27,7 @@ pub mod examples;
 pub mod labels;
 pub mod log;
 pub mod measure;
+pub mod memory;
 pub mod metrics;
 pub mod names;
 pub mod objective;

@@ -96,6 +96,10 @@ impl Error {
             Error::Unusable { .. } => Some(
                 "use the model's `model.safetensors`, or its float32 export without optimisations".into(),
             ),
+            Error::Rewrite { .. } => Some(
+                "`distill export --sensitivity` lists the names; a graph of another tool is best exported anew in                  single precision and opset 17"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod controls;
 mod cost;
 mod determinism;
 mod errors;
+mod formats;
 mod gradients;
 mod onnx_parity;
 mod page;

@@ -19,15 +19,28 @@ const MASKED: f32 = -10_000.0;
 pub(super) fn lower(bert: &Bert, params: &Arena, graph: &mut GraphBuilder) {
     let [ids, mask] = ["input_ids", "attention_mask"].map(|name| graph.int64_input(name, &TOKENS));
     let types = (bert.config.type_vocab_size > 1).then(|| graph.int64_input("token_type_ids", &TOKENS));
-    let heads = bert.config.num_attention_heads;
+    let [heads, width] = [bert.config.num_attention_heads, bert.config.hidden_size];
     let mut root = Lowering { layout: &bert.layout, params, nodes: graph.at("bert") };
-    let mask = root.mask(&mask);
+    let padding = root.mask(&mask);
     let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, types.as_ref());
+    let tokens = root.tokens(&ids, padding, [heads, width / heads]);
     for (i, layer) in bert.layers.iter().enumerate() {
-        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, heads, &x, &mask, bert.readout(i));
+        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i));
     }
     let logits = root.at("head").head(&bert.head, &x);
     graph.float_output("logits", &logits, &[TOKENS[0], Dim::Fixed(bert.config.labels.len())]);
+}
+
+/// What attention has to know of the tokens that stand in the rows of a matrix.
+struct Tokens {
+    /// What is added to the score of each, [B, 1, 1, T].
+    padding: Value,
+    /// The shape of a matrix of all tokens with its texts and heads told apart: the numbers B, T, A, D.
+    heads: Value,
+    /// The same with its texts told apart: B, T, H.
+    texts: Value,
+    /// A and D.
+    sizes: [usize; 2],
 }
 
 /// A place in the graph, and where the numbers come from.
@@ -52,7 +65,17 @@ impl<'a> Lowering<'a> {
         nodes.unsqueeze(&scores, &[1, 2])
     }
 
-    /// `ids`, `types`: [B, T]; result: [B, T, H]. Runtimes refuse a T above the number of positions.
+    /// `ids`: [B, T]; `padding`: [B, 1, 1, T]; `sizes`: A and D.
+    fn tokens(&mut self, ids: &Value, padding: Value, sizes: [usize; 2]) -> Tokens {
+        let nodes = &mut self.nodes;
+        let texts = nodes.shape(ids);
+        let [heads, width] = sizes.map(|size| size as i64);
+        let [split, whole] = [nodes.graph().ints(&[heads, width]), nodes.graph().ints(&[heads * width])];
+        let [heads, texts] = [split, whole].map(|sizes| nodes.concat(&[&texts, &sizes], 0));
+        Tokens { padding, heads, texts, sizes }
+    }
+
+    /// `ids`, `types`: [B, T]; result: [B T, H]. Runtimes refuse a T above the number of positions.
     fn embeddings(&mut self, layer: &Embeddings, ids: &Value, types: Option<&Value>) -> Value {
         let [word, position, token_type] =
             [layer.word, layer.position, layer.token_type].map(|table| self.table(table));
@@ -65,26 +88,22 @@ impl<'a> Lowering<'a> {
         };
         let sum = self.nodes.add(&word, &position);
         let sum = self.nodes.add(&sum, &token_type);
-        self.layer_norm(&layer.norm, &sum)
+        let rows = self.nodes.reshape(&sum, &[-1, layer.word.shape()[1] as i64]);
+        self.layer_norm(&layer.norm, &rows)
     }
 
-    /// `x`: [B, T, H]; result: [B, R, H] for the R rows of each text that are read out.
-    fn encoder_layer(
-        &mut self,
-        layer: &EncoderLayer,
-        heads: usize,
-        x: &Value,
-        mask: &Value,
-        readout: Readout,
-    ) -> Value {
+    /// `x`: [B T, H], in which runtimes add the bias of a linear layer along with the product; result: [R, H] for the R
+    /// rows that are read out, all of them or one of each text.
+    fn encoder_layer(&mut self, layer: &EncoderLayer, tokens: &Tokens, x: &Value, readout: Readout) -> Value {
         let rows = match readout {
             Readout::Every => x.clone(),
             Readout::First => {
-                let first = self.nodes.graph().ints(&[0]);
-                self.nodes.gather(x, &first, 1)
+                let first = self.nodes.graph().int(0);
+                let texts = self.nodes.reshape_to(x, &tokens.texts);
+                self.nodes.gather(&texts, &first, 1)
             }
         };
-        let a = self.at("attention").self_attention(&layer.attention, heads, x, &rows, mask);
+        let a = self.at("attention").self_attention(&layer.attention, tokens, x, &rows, readout);
         let sum = self.nodes.add(&a, &rows);
         let h = self.layer_norm(&layer.attention_norm.norm, &sum);
         let f = self.at("feed_forward").feed_forward(&layer.feed_forward, &h);
@@ -92,33 +111,38 @@ impl<'a> Lowering<'a> {
         self.layer_norm(&layer.output_norm.norm, &sum)
     }
 
-    /// `x`: [B, T, H]; `rows`, result: [B, R, H]; scores and probabilities: [B, A, R, T].
+    /// `x`: [B T, H]; `rows`, result: [B Q, H] with Q rows of each text; scores and probabilities: [B, A, Q, T].
     fn self_attention(
         &mut self,
         layer: &SelfAttention,
-        heads: usize,
+        tokens: &Tokens,
         x: &Value,
         rows: &Value,
-        mask: &Value,
+        readout: Readout,
     ) -> Value {
-        let width = layer.output.bias.shape()[0];
-        let size = width / heads;
+        let [heads, size] = tokens.sizes.map(|size| size as i64);
         let q = self.linear("query", &layer.query, rows);
         let k = self.linear("key", &layer.key, x);
         let v = self.linear("value", &layer.value, x);
         let nodes = &mut self.nodes;
-        let [q, k, v] = [(q, [0, 2, 1, 3]), (k, [0, 2, 3, 1]), (v, [0, 2, 1, 3])].map(|(x, order)| {
-            let x = nodes.reshape(&x, &[0, 0, heads as i64, size as i64]);
-            nodes.transpose(&x, &order)
-        });
+        let queries = match readout {
+            Readout::Every => tokens.heads.clone(),
+            Readout::First => nodes.graph().ints(&[-1, 1, heads, size]),
+        };
+        let [q, k, v] =
+            [(q, &queries, [0, 2, 1, 3]), (k, &tokens.heads, [0, 2, 3, 1]), (v, &tokens.heads, [0, 2, 1, 3])]
+                .map(|(x, shape, order)| {
+                    let x = nodes.reshape_to(&x, shape);
+                    nodes.transpose(&x, &order)
+                });
         let scale = nodes.graph().float((size as f32).sqrt());
         let scores = nodes.matmul(&q, &k);
         let scores = nodes.div(&scores, &scale);
-        let scores = nodes.add(&scores, mask);
+        let scores = nodes.add(&scores, &tokens.padding);
         let probs = nodes.softmax(&scores);
         let context = nodes.matmul(&probs, &v);
         let context = nodes.transpose(&context, &[0, 2, 1, 3]);
-        let context = nodes.reshape(&context, &[0, 0, width as i64]);
+        let context = nodes.reshape(&context, &[-1, heads * size]);
         self.linear("output", &layer.output, &context)
     }
 
@@ -128,10 +152,9 @@ impl<'a> Lowering<'a> {
         self.linear("output", &layer.output, &x)
     }
 
-    /// `x`: the first tokens, [B, 1, H]; result: [B, C].
+    /// `x`: the first tokens, [B, H]; result: [B, C].
     fn head(&mut self, head: &SequenceHead, x: &Value) -> Value {
-        let x = self.nodes.squeeze(x, &[1]);
-        let pooled = self.linear("pooler", &head.pooler, &x);
+        let pooled = self.linear("pooler", &head.pooler, x);
         let pooled = self.nodes.tanh(&pooled);
         self.linear("classifier", &head.classifier, &pooled)
     }
@@ -203,6 +226,7 @@ mod tests {
         let mut expected = BTreeMap::from([
             ("Add", 14),
             ("Cast", 1),
+            ("Concat", 2),
             ("Div", 2),
             ("Erf", 1),
             ("Gather", 4),
@@ -210,10 +234,10 @@ mod tests {
             ("MatMul", 10),
             ("Mul", 3),
             ("Range", 1),
-            ("Reshape", 4),
-            ("Shape", 1),
+            ("Reshape", 6),
+            ("Shape", 2),
             ("Softmax", 1),
-            ("Squeeze", 2),
+            ("Squeeze", 1),
             ("Sub", 1),
             ("Tanh", 1),
             ("Transpose", 4),

@@ -27,17 +27,17 @@ use student::quant::Range;
 const RATE: f64 = 3e-5;
 
 /// Trains a student for `steps` updates, its weights rounded as in the most compact of the formats, in a folder of its own.
-/// Returns nothing when it was interrupted.
 ///
 /// # Errors
-/// When no format rounds, when teacher or data are neither given nor in the student's recipe, or when training fails.
+/// When no format rounds, when teacher or data are neither given nor in the student's recipe, or when training fails or is
+/// interrupted.
 pub fn train(
     args: &ExportArgs,
-    given: Bundle,
+    given: &Bundle,
     steps: u64,
     folder: &Path,
     opener: &Opener<'_>,
-) -> Result<Option<Bundle>> {
+) -> Result<Bundle> {
     let (mut recipe, labels) = recipe(args, steps)?;
     let folder = RunFolder::open(folder, Existing::Refuse, RECIPE)?;
     let console = opener.console;
@@ -81,8 +81,13 @@ pub fn train(
         console,
     };
     let notify = |line: &str| console.say(line);
-    let finished = run.execute(blueprint, course, &opener.options(&notify))?;
-    finished.map(|_| Bundle::open(folder.path())).transpose()
+    match run.execute(blueprint, course, &opener.options(&notify))? {
+        Some(_) => Bundle::open(folder.path()),
+        None => Err(explained(
+            "the training was interrupted; nothing was exported",
+            "give the same command again",
+        )),
+    }
 }
 
 /// Returns the recipe of the stage, and where the teacher's logits are.

@@ -54,7 +54,10 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     if args.sensitivity {
         return sensitivity::run(&args, &reference, &exam, workshop.path(), &opener);
     }
-    let Some(student) = trained(&args, given, workshop.path(), &opener)? else { return Ok(()) };
+    let student = match args.aware.qat_steps {
+        None => given,
+        Some(steps) => aware::train(&args, &given, steps, &workshop.path().join("aware"), &opener)?,
+    };
     let staged = trimmed(&args, &student, &exam, &opener)?;
     let student = staged.as_ref().map_or(Ok(student), |staged| Bundle::open(&staged.path()))?;
     let trimmed_exam = staged.is_some().then(|| Exam::of(&args, &student)).transpose()?;
@@ -90,14 +93,6 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
         false => outcome.print(exam, console),
     }
     Ok(())
-}
-
-/// Trains the student on where that is asked for. Returns nothing when it was interrupted.
-fn trained(args: &ExportArgs, given: Bundle, workshop: &Path, opener: &Opener<'_>) -> Result<Option<Bundle>> {
-    match args.aware.qat_steps {
-        None => Ok(Some(given)),
-        Some(steps) => aware::train(args, given, steps, &workshop.join("aware"), opener),
-    }
 }
 
 /// Makes the student with fewer words, where that is asked for.

@@ -51,23 +51,27 @@ impl Promise {
 
     fn words(&self) -> String {
         let drop = self.max_drop.map(|most| format!("at most {most} points lost"));
-        let bytes = self.max_bytes.map(|most| format!("at most {:.1} MB", most as f64 / 1e6));
+        let bytes = self.max_bytes.map(|most| format!("at most {}", size(most as f64)));
         drop.into_iter().chain(bytes).collect::<Vec<_>>().join(" and ")
     }
 
     fn describe(&self, it: &Measured) -> String {
-        let (drop, megabytes) = (it.drop, it.bytes as f64 / 1e6);
+        let (drop, bytes) = (it.drop, it.bytes as f64);
         let lost = self.max_drop.map(|most| match drop > most + ROUNDING {
             true => format!("loses {drop:.2} points, {:.2} too many", drop - most),
             false => format!("loses {drop:.2} points"),
         });
         let takes = self.max_bytes.map(|most| match it.bytes > most {
-            true => format!("takes {megabytes:.1} MB, {:.1} too many", megabytes - most as f64 / 1e6),
-            false => format!("takes {megabytes:.1} MB"),
+            true => format!("takes {}, {} too many", size(bytes), size(bytes - most as f64)),
+            false => format!("takes {}", size(bytes)),
         });
         let facts: Vec<_> = lost.into_iter().chain(takes).collect();
         format!("`{}`, which {}", it.format, facts.join(" and "))
     }
+}
+
+fn size(bytes: f64) -> String {
+    if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
 }
 
 #[cfg(test)]
@@ -125,7 +129,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no format keeps the promise of at most 0.5 points lost and at most 13.0 MB; nearest is \
-             `int8-embeddings`, which loses 0.40 points and takes 15.4 MB, 2.4 too many"
+             `int8-embeddings`, which loses 0.40 points and takes 15.4 MB, 2.4 MB too many"
         );
         assert!(hint_of(&error).is_some());
     }

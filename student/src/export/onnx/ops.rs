@@ -67,6 +67,21 @@ impl Nodes<'_> {
         self.node("Reshape", &[x, &shape], vec![])
     }
 
+    /// The numbers of `x` in the shape that is computed as `shape`.
+    pub fn reshape_to(&mut self, x: &Value, shape: &Value) -> Value {
+        self.node("Reshape", &[x, shape], vec![])
+    }
+
+    /// The sizes of `x`, `[rank]`.
+    pub fn shape(&mut self, x: &Value) -> Value {
+        self.node("Shape", &[x], vec![])
+    }
+
+    /// `parts` one after another along `axis`.
+    pub fn concat(&mut self, parts: &[&Value], axis: i64) -> Value {
+        self.node("Concat", parts, vec![int("axis", axis)])
+    }
+
     /// `x` with its dimensions in the order `perm`.
     pub fn transpose(&mut self, x: &Value, perm: &[i64]) -> Value {
         self.node("Transpose", &[x], vec![ints("perm", perm)])

@@ -1,0 +1,208 @@
+//! Every format of export says what the student says, as exactly as its bits allow, and is refused where it does not.
+
+use crate::support::dir::{Dir, names};
+use crate::support::tiny;
+use ndarray::Array2;
+use proptest::prelude::*;
+use serde_json::Value;
+use student::architecture::Mode;
+use student::bert::BertConfig;
+use student::export::Format;
+use student::export::onnx::{Model, Storage};
+use student::quant::Range;
+use student::{Architecture, PackedBatch};
+use teacher::{Options, Teacher, Tokens};
+
+/// How far a logit may be off, as a share of the largest: single precision rounds in the sixth digit, half precision in
+/// the fourth; activations in eight bits have 255 steps, and weights in four bits 16.
+fn tolerance(format: Format) -> f32 {
+    match format {
+        Format::Fp32 => 1e-5,
+        Format::Fp16 => 1e-2,
+        Format::Int8 | Format::Int8Embeddings => 0.2,
+        Format::Int4 => 0.8,
+    }
+}
+
+struct Sequence {
+    ids: Vec<u32>,
+    type_ids: Vec<u32>,
+}
+
+fn sequence(length: u32, seed: u32, segments: u32) -> Sequence {
+    let vocab = tiny::vocabulary().len() as u32;
+    let type_ids = (0..length).map(|i| u32::from(i > length / 2).min(segments - 1)).collect();
+    Sequence { ids: (0..length).map(|i| (i * 31 + seed * 17) % vocab).collect(), type_ids }
+}
+
+fn ask(path: &std::path::Path, sequences: &[Sequence], batch_tokens: usize) -> Array2<f32> {
+    let tokens: Vec<_> = sequences.iter().map(|it| Tokens { ids: &it.ids, type_ids: &it.type_ids }).collect();
+    let options = Options { workers: 1, batch_tokens, ..Options::default() };
+    Teacher::open(path, &options).unwrap().logits(&tokens, &|_| {}).unwrap()
+}
+
+fn largest(difference: &Array2<f32>) -> f32 {
+    difference.iter().fold(0.0_f32, |max, d| max.max(d.abs()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_can_be_exported_in_every_format(
+        layers in 1_usize..4,
+        heads in 1_usize..5,
+        head_width in 8_usize..28,
+        intermediate in 30_usize..160,
+        vocab in 0_usize..60,
+        labels in 1_usize..5,
+        segments in 1_usize..3,
+        lengths in prop::collection::vec(1_u32..30, 1..6),
+        reduced: bool,
+        seed: u64,
+    ) {
+        let classes: Vec<String> = (0..labels).map(|i| format!("class {i}")).collect();
+        let config = tiny::config(&classes.iter().map(String::as_str).collect::<Vec<_>>());
+        let config = BertConfig {
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            hidden_size: heads * head_width,
+            intermediate_size: intermediate,
+            type_vocab_size: segments,
+            vocab_size: config.vocab_size + vocab,
+            initializer_range: 0.1,
+            ..config
+        };
+        let dir = Dir::new();
+        let (bert, params) = tiny::model(config, seed);
+        let sequences: Vec<_> =
+            lengths.iter().map(|&length| sequence(length, seed as u32 % 1000, segments as u32)).collect();
+        let batch = PackedBatch::pack(sequences.iter().map(|it| (&it.ids[..], &it.type_ids[..])));
+        let native = bert.forward(&(&params).into(), &batch, Mode::Evaluate).0.logits;
+        let exact = Model::lower(&bert, &params, &Default::default()).unwrap();
+        let range = if reduced { Range::Reduced } else { Range::Full };
+        for format in Format::ALL {
+            let path = dir.path("model.onnx");
+            exact.stored_as(&Storage { range, ..Storage::of(format) }).unwrap().write(&path).unwrap();
+            for batch_tokens in [1, 1 << 20] {
+                let error = largest(&(ask(&path, &sequences, batch_tokens) - &native));
+                let scale = largest(&native).max(0.1);
+                prop_assert!(error <= tolerance(format) * scale, "{format}: {error:e} of {scale}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_alone_and_in_a_padded_batch_are_the_same_in_single_precision() {
+    let dir = Dir::new();
+    tiny::write(&dir.path("model"), tiny::config(&["a", "b", "c"]), 3);
+    let sequences: Vec<_> = [1, 40, 2, 17, 5, 33].map(|length| sequence(length, length, 2)).into();
+    let [alone, together] = [1, 1 << 20].map(|budget| ask(&dir.path("model"), &sequences, budget));
+    assert!(largest(&(&alone - &together)) <= 1e-5, "{alone} {together}");
+}
+
+#[test]
+fn an_engine_that_rounds_says_what_a_graph_with_exact_activations_says() {
+    let dir = Dir::new();
+    let config = BertConfig { hidden_size: 48, ..tiny::config(&["a", "b"]) };
+    let (bert, params) = tiny::model(config, 4);
+    let exact = Model::lower(&bert, &params, &Default::default()).unwrap();
+    // Tables are read and not multiplied: nothing but their rounding distinguishes this graph from the exact one.
+    let matrices: Vec<String> =
+        exact.roundable().into_iter().filter(|name| !name.contains("embeddings.weight")).collect();
+    let storage = Storage { exclude: &matrices, ..Storage::of(Format::Int8Embeddings) };
+    exact.stored_as(&storage).unwrap().write(&dir.path("model.onnx")).unwrap();
+    let engine = student::CpuEngine::new(bert, params, 1, student::Precision::F32).unwrap();
+    let schemes = exact.rounding(&storage);
+    assert_eq!(schemes.len(), 1);
+    let sequences: Vec<_> = [3, 20, 9].map(|length| sequence(length, length, 2)).into();
+    let batch = PackedBatch::pack(sequences.iter().map(|it| (&it.ids[..], &it.type_ids[..])));
+    let mut engine = engine.rounding(&schemes);
+    let rounded = student::Engine::evaluate(&mut engine, &batch).logits;
+    let unrounded = student::Engine::evaluate(&mut engine.exact(), &batch).logits;
+    let said = ask(&dir.path("model.onnx"), &sequences, 1);
+    assert!(largest(&(&said - &rounded)) <= 1e-4, "{said} {rounded}");
+    assert!(largest(&(&said - &unrounded)) > 1e-3, "{said} {unrounded}");
+}
+
+const ALL: &str = "fp32,fp16,int8,int8-embeddings,int4";
+
+#[test]
+fn every_format_is_measured_and_answers() {
+    let dir = Dir::prepared();
+    let command = format!("export --student teacher --out ship --formats {ALL} --eval dev.tsv --json");
+    let report: Value = serde_json::from_str(&dir.ok(&command).stdout).unwrap();
+    let formats = report["formats"].as_array().unwrap();
+    assert_eq!(formats.len(), 5);
+    for format in formats {
+        let file = format["file"].as_str().unwrap();
+        let bytes = std::fs::metadata(dir.path("ship").join(file)).unwrap().len();
+        assert_eq!(format["bytes"], bytes, "{file}");
+        assert!(format["quality"]["accuracy"].is_number() && format["interval"][0].is_number(), "{format}");
+        assert!(format["agreement"].as_f64().unwrap() > 0.8, "{format}");
+        assert!(format["speed"]["p50_1x16_ms"].as_f64().unwrap() > 0.0, "{format}");
+        let said = dir.ok(&format!("predict --model ship/{file} lovely")).stdout;
+        assert!(said.contains("\"probs\""), "{file}: {said}");
+    }
+    assert_eq!(formats[0]["batch_flips"], 0.0);
+    assert!(formats[0]["batch_difference"].as_f64().unwrap() <= 1e-5);
+    let expected =
+        ["model.onnx", "model_fp16.onnx", "model_int8.onnx", "model_q4.onnx", "model_quantized.onnx"];
+    assert_eq!(names(&dir.path("ship/onnx")), expected);
+    assert_eq!(names(&dir.path("ship")), ["config.json", "model.safetensors", "onnx", "tokenizer.json"]);
+}
+
+#[test]
+fn only_the_file_that_keeps_a_promise_is_put_in_place() {
+    let dir = Dir::prepared();
+    let export = format!("export --student teacher --out ship --formats {ALL} --eval dev.tsv --overwrite");
+    dir.ok(&format!("{export} --max-drop 100"));
+    assert_eq!(names(&dir.path("ship/onnx")).len(), 1);
+    dir.ok("export --student teacher --out ship --formats fp32,int8 --overwrite");
+    assert_eq!(names(&dir.path("ship/onnx")), ["model.onnx", "model_quantized.onnx"]);
+
+    let error = dir.error(&format!("{export} --max-size 1kB").replace("ship", "other"));
+    assert!(error.contains("no format keeps the promise of at most 1.0 kB; nearest is `"), "{error}");
+    assert!(error.contains("\nhint: "), "{error}");
+    assert!(names(&dir.path("other")).is_empty(), "{:?}", names(&dir.path("other")));
+    let error = dir.error(&format!("{export} --exclude bert.encoder.layer.9"));
+    assert!(error.contains("no matrix or table in it is called `bert.encoder.layer.9`"), "{error}");
+    assert!(error.contains("\nhint: ") && names(&dir.path("ship/onnx")).len() == 2, "{error}");
+}
+
+#[test]
+fn what_rounding_costs_is_listed_and_can_be_excluded() {
+    let dir = Dir::prepared();
+    let listed = dir.ok("export --student teacher --out ship --sensitivity --eval dev.tsv --json").stdout;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let alone = listed["alone"].as_array().unwrap();
+    let divergences: Vec<f64> = alone.iter().map(|cost| cost["mean_kl"].as_f64().unwrap()).collect();
+    assert!(divergences.windows(2).all(|pair| pair[0] >= pair[1]), "{divergences:?}");
+    let all: Vec<&str> = alone.iter().map(|cost| cost["name"].as_str().unwrap()).collect();
+    assert!(all.contains(&"bert.embeddings.word_embeddings.weight"), "{all:?}");
+    assert!(names(&dir.path("ship")).is_empty());
+    let command = format!(
+        "export --student teacher --out ship --formats int8-embeddings --eval dev.tsv --json --exclude {}",
+        all.join(",")
+    );
+    let report: Value = serde_json::from_str(&dir.ok(&command).stdout).unwrap();
+    assert_eq!(report["formats"][0]["agreement"], 1.0);
+    assert!(report["formats"][0]["mean_kl"].as_f64().unwrap() < 1e-9);
+}
+
+#[test]
+fn a_student_is_trained_through_the_rounding_from_its_own_recipe() {
+    let dir = Dir::prepared();
+    dir.ok(
+        "train --teacher teacher --data train.tsv --eval dev.tsv --student bert-tiny --max-steps 3 --out out",
+    );
+    let export = "export --student out --formats fp32,int8,int4 --qat-steps 4 --lr 0.001 --eval dev.tsv";
+    dir.ok(&format!("{export} --out ship"));
+    assert!(dir.read("ship/model.safetensors") != dir.read("out/model.safetensors"));
+    assert_eq!(names(&dir.path("ship/onnx")), ["model.onnx", "model_q4.onnx", "model_quantized.onnx"]);
+    dir.ok(&format!("{export} --out again --threads 1"));
+    assert!(dir.read("ship/model.safetensors") == dir.read("again/model.safetensors"));
+    let error = dir.error(&format!("{export} --out none").replace("fp32,int8,int4", "fp32"));
+    assert!(error.contains("no format is asked for that rounds anything"), "{error}");
+}
