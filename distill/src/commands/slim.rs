@@ -57,8 +57,8 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
     let exam = trimmed_exam.as_ref().unwrap_or(&given_exam);
     let made = tempfile::tempdir().context("cannot make a temporary folder")?;
     let variants = source.write(&args.formats, made.path())?;
-    let all = measure(&variants, (&given.graph, &given_exam), exam, &opener)?;
-    note_figures(made.path(), all.iter(), exam)?;
+    let mut all = measure(&variants, (&given.graph, &given_exam), exam, &opener)?;
+    note_figures(made.path(), &mut all, exam)?;
     bundle::write_text(&made.path().join(CARD), &describe(args, &all, exam, staged.as_ref(), &given.graph)?)?;
     hand_over(made.path(), folder.path())?;
     match console.json {

@@ -85,9 +85,7 @@ pub fn measure(
         all.push(Measured {
             format: format.name(),
             file,
-            bytes: std::fs::metadata(path)
-                .with_context(|| format!("cannot read `{}`", path.display()))?
-                .len(),
+            bytes: bytes_of(path)?,
             quality,
             interval: interval::of_figure(&exam.subject, logits.view(), &exam.gold),
             drop: 100.0 * drop,
@@ -116,6 +114,14 @@ impl Measured {
         let own = own.map(|(name, value)| (name.to_owned(), value));
         quality.chain(own).filter(|(_, value)| !value.is_empty()).collect()
     }
+}
+
+/// Returns the size of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn bytes_of(path: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?.len())
 }
 
 /// Returns what a file says of every text.

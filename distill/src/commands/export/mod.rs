@@ -70,13 +70,13 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let verification = write(&stage, student, exam, &metadata, &opener)?;
     let variants = variants(&args, &stage)?;
     let reference = reference_file(&reference, workshop.path(), &args.student)?;
-    let all = measured::measure(&variants, (&reference, given_exam), exam, &opener)?;
+    let mut all = measured::measure(&variants, (&reference, given_exam), exam, &opener)?;
+    note_figures(&stage, &mut all, exam)?;
     let promise = Promise { max_drop: args.max_drop, max_bytes: args.max_size.map(|size| size.0) };
     let shipped = match promise.is_empty() {
         true => (0..all.len()).collect(),
         false => vec![promise.choose(&all)?],
     };
-    note_figures(&stage, shipped.iter().map(|&i| &all[i]), exam)?;
     let card = describe(&args.out, &all, &shipped, exam, &metadata, staged.as_ref());
     bundle::write_text(&stage.join(CARD), &card)?;
     put_in_place(&stage, &folder, &args.formats, &shipped.iter().map(|&i| &all[i]).collect::<Vec<_>>())?;
@@ -103,14 +103,15 @@ fn trimmed(args: &ExportArgs, student: &Bundle, exam: &Exam, opener: &Opener<'_>
     args.trim_vocab.as_ref().map(trim).transpose()
 }
 
-/// Writes into each graph how good it was found to be.
+/// Writes into each graph how good it was found to be, which makes it a little larger.
 ///
 /// # Errors
 /// When a graph cannot be read or written.
-pub fn note_figures<'a>(stage: &Path, all: impl Iterator<Item = &'a Measured>, exam: &Exam) -> Result<()> {
+pub fn note_figures(stage: &Path, all: &mut [Measured], exam: &Exam) -> Result<()> {
     for measured in all {
         let path = stage.join(measured.file);
         Model::read(&path)?.with_notes(&measured.notes(exam)).write(&path)?;
+        measured.bytes = measured::bytes_of(&path)?;
     }
     Ok(())
 }
