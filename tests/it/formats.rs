@@ -150,7 +150,8 @@ fn every_format_is_measured_and_answers() {
     let expected =
         ["model.onnx", "model_fp16.onnx", "model_int8.onnx", "model_q4.onnx", "model_quantized.onnx"];
     assert_eq!(names(&dir.path("ship/onnx")), expected);
-    assert_eq!(names(&dir.path("ship")), ["config.json", "model.safetensors", "onnx", "tokenizer.json"]);
+    let expected = ["README.md", "config.json", "model.safetensors", "onnx", "tokenizer.json"];
+    assert_eq!(names(&dir.path("ship")), expected);
 }
 
 #[test]
