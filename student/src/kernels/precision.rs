@@ -1,6 +1,6 @@
 //! In which precision the factors of products are held.
 
-use super::bf16::Unit;
+use super::packed::Bf16Unit;
 use std::fmt;
 
 /// The precision of the factors of matrix products; parameters, moments and sums are `f32` in any case.
@@ -16,7 +16,7 @@ pub enum Precision {
 impl Precision {
     /// Returns the precision that trains fastest on this processor.
     pub fn auto() -> Self {
-        if Unit::best().is_worthwhile() { Precision::Bf16 } else { Precision::F32 }
+        if Bf16Unit::best().is_worthwhile() { Precision::Bf16 } else { Precision::F32 }
     }
 }
 
@@ -31,5 +31,5 @@ impl fmt::Display for Precision {
 
 /// Returns the unit that multiplies bfloat16 on this processor: `amx`, `avx512` or `portable`.
 pub fn bf16_unit() -> &'static str {
-    Unit::best().name()
+    Bf16Unit::best().name()
 }

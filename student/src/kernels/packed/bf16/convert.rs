@@ -3,41 +3,20 @@
 //! All orders come from two: rows as they stand, and pairs of rows interleaved. The other two transpose each tile of 16
 //! by 16 pairs.
 
-use super::tiles::{Block, Order, SIDE};
-use super::unit::Unit;
+use super::{Block, Unit};
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::{Order, SIDE};
 use crate::kernels::vectorized;
-use ndarray::ArrayView2;
 use std::mem::MaybeUninit;
-
-/// A square of 32 by 32 numbers, row by row.
-#[derive(Clone)]
-#[repr(C, align(64))]
-pub(crate) struct Square(pub(crate) [f32; SIDE * SIDE]);
-
-impl Square {
-    pub(crate) const ZERO: Square = Square([0.0; SIDE * SIDE]);
-
-    /// Reads the square at `[row, column]` of a matrix's grid of squares; beyond the matrix there are zeros.
-    pub(super) fn load(&mut self, x: ArrayView2<'_, f32>, [row, column]: [usize; 2]) {
-        let (rows, columns) = (x.nrows().min((row + 1) * SIDE), x.ncols().min((column + 1) * SIDE));
-        let (first_row, first) = (row * SIDE, column * SIDE);
-        if rows - first_row < SIDE || columns - first < SIDE {
-            self.0.fill(0.0);
-        }
-        for (n, to) in (first_row..rows).zip(self.0.chunks_exact_mut(SIDE)) {
-            let from = x.row(n);
-            let from = &from.to_slice().expect("rows of a factor are contiguous")[first..columns];
-            match <&[f32; SIDE]>::try_from(from) {
-                Ok(from) => to.copy_from_slice(from),
-                Err(_) => to[..from.len()].copy_from_slice(from),
-            }
-        }
-    }
-}
 
 /// Rounds a square to the block of an order.
 #[inline]
-pub(super) fn round(unit: Unit, square: &Square, order: Order, block: &mut MaybeUninit<Block>) {
+pub(in crate::kernels::packed) fn round(
+    unit: Unit,
+    square: &Square<f32>,
+    order: Order,
+    block: &mut MaybeUninit<Block>,
+) {
     match unit {
         Unit::Portable => {
             let block = block.write(Block::ZERO);
@@ -67,6 +46,14 @@ pub(super) fn round(unit: Unit, square: &Square, order: Order, block: &mut Maybe
     }
 }
 
+/// Multiplies a square by the numbers of a left block, element by element.
+pub(in crate::kernels::packed) fn scale(square: &mut Square<f32>, factor: &[Block]) {
+    vectorized(
+        #[inline(always)]
+        || square.0.iter_mut().zip(&factor[0].0).for_each(|(x, &factor)| *x *= widen(factor)),
+    )
+}
+
 /// Rounds to the nearest bfloat16, ties to even; what is no number stays none.
 #[inline(always)]
 pub(super) fn narrow(x: f32) -> u16 {
@@ -83,7 +70,7 @@ pub(super) fn widen(x: u16) -> f32 {
 }
 
 /// Left: 32 rows of 32.
-fn round_rows(square: &Square, block: &mut Block) {
+fn round_rows(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -93,7 +80,7 @@ fn round_rows(square: &Square, block: &mut Block) {
 }
 
 /// Right: two tiles of 16 columns, each 16 rows of 16 pairs.
-fn round_pairs(square: &Square, block: &mut Block) {
+fn round_pairs(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -110,7 +97,7 @@ fn round_pairs(square: &Square, block: &mut Block) {
 }
 
 /// Left, transposed: 32 columns of 32.
-fn round_columns(square: &Square, block: &mut Block) {
+fn round_columns(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -122,7 +109,7 @@ fn round_columns(square: &Square, block: &mut Block) {
 }
 
 /// Right, transposed: two tiles of 16 rows, each 16 pairs of columns for each of them.
-fn round_column_pairs(square: &Square, block: &mut Block) {
+fn round_column_pairs(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -142,16 +129,16 @@ fn round_column_pairs(square: &Square, block: &mut Block) {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{Block, SIDE, Square};
+    use crate::kernels::packed::transpose::words;
     use std::arch::x86_64::{
         __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_load_si512, _mm512_permutexvar_epi16,
-        _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-        _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        _mm512_store_si512,
     };
     use std::mem::{MaybeUninit, transmute};
 
     /// See [`super::round_rows`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn round_rows(square: &Square, block: &mut MaybeUninit<Block>) {
+    pub(super) fn round_rows(square: &Square<f32>, block: &mut MaybeUninit<Block>) {
         for row in 0..SIDE {
             store(block, row, narrow(square, row * SIDE, row * SIDE + 16));
         }
@@ -159,7 +146,7 @@ mod avx512 {
 
     /// See [`super::round_pairs`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn round_pairs(square: &Square, block: &mut MaybeUninit<Block>) {
+    pub(super) fn round_pairs(square: &Square<f32>, block: &mut MaybeUninit<Block>) {
         // Words 0 and 16, 1 and 17, … become neighbours.
         const INTERLEAVE: [u16; 32] = {
             let mut order = [0; 32];
@@ -189,45 +176,16 @@ mod avx512 {
             let rows = std::array::from_fn(|row| unsafe {
                 _mm512_load_si512(block.as_ptr().cast::<__m512i>().add(tile * 16 + row))
             });
-            for (row, vector) in transpose(rows).into_iter().enumerate() {
+            for (row, vector) in words(rows).into_iter().enumerate() {
                 store(block, tile * 16 + row, vector);
             }
         }
     }
 
-    /// Transposes 16 vectors of 16 words: pairs of words, of pairs, then quarters, twice.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn transpose(x: [__m512i; 16]) -> [__m512i; 16] {
-        let mut y = x;
-        for i in 0..8 {
-            y[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
-            y[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
-        }
-        let mut z = y;
-        for i in 0..4 {
-            for j in 0..2 {
-                z[4 * i + 2 * j] = _mm512_unpacklo_epi64(y[4 * i + j], y[4 * i + 2 + j]);
-                z[4 * i + 2 * j + 1] = _mm512_unpackhi_epi64(y[4 * i + j], y[4 * i + 2 + j]);
-            }
-        }
-        // z[4 i + j] now holds, in its quarter q, column 4 q + j of rows 4 i to 4 i + 3.
-        let mut columns = z;
-        for j in 0..4 {
-            let low = [0, 8].map(|i| _mm512_shuffle_i32x4::<0x88>(z[i + j], z[i + 4 + j]));
-            let high = [0, 8].map(|i| _mm512_shuffle_i32x4::<0xdd>(z[i + j], z[i + 4 + j]));
-            columns[j] = _mm512_shuffle_i32x4::<0x88>(low[0], low[1]);
-            columns[8 + j] = _mm512_shuffle_i32x4::<0xdd>(low[0], low[1]);
-            columns[4 + j] = _mm512_shuffle_i32x4::<0x88>(high[0], high[1]);
-            columns[12 + j] = _mm512_shuffle_i32x4::<0xdd>(high[0], high[1]);
-        }
-        columns
-    }
-
     /// Rounds the 16 numbers at `low` and the 16 at `high`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn narrow(square: &Square, low: usize, high: usize) -> __m512i {
+    fn narrow(square: &Square<f32>, low: usize, high: usize) -> __m512i {
         assert!(low + 16 <= square.0.len() && high + 16 <= square.0.len(), "the numbers are in the square");
         // SAFETY: both runs were just checked to lie in the square; runs start at multiples of 16 in aligned rows.
         unsafe {
@@ -267,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_unit_lays_out_every_order_as_the_definition_does() {
-        let mut square = Square::ZERO;
+        let mut square = Square::zero();
         square.0.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 - 500.0) * 0.37);
         for order in [Order::Left, Order::Right, Order::LeftTransposed, Order::RightTransposed] {
             let mut expected = MaybeUninit::uninit();
