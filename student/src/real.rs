@@ -1,6 +1,6 @@
 //! The numbers the mathematics is written for: `f32` to work, `f64` to check gradients.
 
-use ndarray::NdFloat;
+use ndarray::{ArrayView2, ArrayViewMut2, NdFloat};
 use std::iter::Sum;
 
 /// A floating-point number that layers, losses and kernels can compute with.
@@ -28,6 +28,12 @@ pub trait Real: NdFloat + Sum {
 
     /// Returns the normal distribution as [`Real::normal`] does, with `mul_add(a, b, c)` for every `a b + c`.
     fn normal_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> (Self, Self);
+
+    /// Returns the same matrix if it is of `f32` already, for kernels that know no other numbers.
+    fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>>;
+
+    /// Returns the same matrix for change if it is of `f32` already.
+    fn view_f32_mut(x: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>>;
 }
 
 impl Real for f32 {
@@ -74,6 +80,16 @@ impl Real for f32 {
         let cdf = if self < 0.0 { tail } else { 1.0 - tail };
         (cdf, INV_SQRT_2PI * gauss)
     }
+
+    #[inline]
+    fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
+        Some(x)
+    }
+
+    #[inline]
+    fn view_f32_mut(x: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>> {
+        Some(x)
+    }
 }
 
 impl Real for f64 {
@@ -97,6 +113,16 @@ impl Real for f64 {
         let cdf = 0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2);
         let density = (-0.5 * self * self).exp() / (2.0 * std::f64::consts::PI).sqrt();
         (cdf, density)
+    }
+
+    #[inline]
+    fn view_f32(_: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
+        None
+    }
+
+    #[inline]
+    fn view_f32_mut(_: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>> {
+        None
     }
 }
 

@@ -18,6 +18,12 @@ impl Precision {
     pub fn auto() -> Self {
         if Bf16Unit::best().is_worthwhile() { Precision::Bf16 } else { Precision::F32 }
     }
+
+    /// Returns what multiplies attention's factors if they are rounded: where the processor gains nothing by it, they are
+    /// not, whatever the precision of parameters.
+    pub(crate) fn unit(self) -> Option<Bf16Unit> {
+        (self == Precision::Bf16).then(Bf16Unit::best).filter(|unit| unit.is_worthwhile())
+    }
 }
 
 impl fmt::Display for Precision {

@@ -20,12 +20,13 @@ mod tiles;
 mod transpose;
 mod unit;
 
-pub(super) use bf16::Unit as Bf16Unit;
 pub(crate) use bf16::peak as bf16_peak;
+pub(super) use bf16::{Block as Bf16Block, Unit as Bf16Unit, round_over, round_part};
 pub(super) use factors::{Activation, Gradient};
 pub(super) use product::product;
 pub(super) use sinks::{Derivative, Gelu, Multiply, new_product, product_onto};
-pub(super) use tiles::{Order, Tiles, pack};
+pub(super) use square::Square;
+pub(super) use tiles::{Order, SIDE, Tiles, pack};
 pub(crate) use unit::Onto;
 pub(super) use unit::Unit;
 

@@ -10,6 +10,12 @@ use std::any::Any;
 #[repr(C, align(64))]
 pub(crate) struct Square<F>(pub [F; SIDE * SIDE]);
 
+impl<F: Real> Default for Square<F> {
+    fn default() -> Self {
+        Square::zero()
+    }
+}
+
 impl<F: Real> Square<F> {
     /// Returns a square of zeros.
     #[inline(always)]

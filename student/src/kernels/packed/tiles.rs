@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// Rows and columns of a square.
-pub(super) const SIDE: usize = 32;
+pub(crate) const SIDE: usize = 32;
 
 /// One factor of a product: strips of 32 rows (left) or columns (right), each a run of blocks along the depth.
 pub(crate) struct Tiles<F> {

@@ -13,6 +13,7 @@ mod portable;
 mod unit;
 
 pub(super) use convert::{round, scale};
+pub(in crate::kernels) use convert::{round_over, round_part};
 pub(crate) use peak::peak;
 pub(crate) use unit::Unit;
 
@@ -30,5 +31,5 @@ pub(super) const DEPTH: usize = 12;
 pub(crate) struct Block([u16; SIDE * SIDE]);
 
 impl Block {
-    const ZERO: Block = Block([0; SIDE * SIDE]);
+    pub(crate) const ZERO: Block = Block([0; SIDE * SIDE]);
 }
