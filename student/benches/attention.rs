@@ -12,13 +12,14 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Tokens of a batch, cut into as many texts of one length as fit.
 const TOKENS: usize = 2048;
-const LENGTHS: [usize; 5] = [8, 13, 64, 128, 512];
+const LENGTHS: [usize; 8] = [8, 13, 24, 32, 40, 64, 128, 512];
 const HEAD_WIDTHS: [usize; 3] = [26, 32, 64];
 
 fn attention(criterion: &mut Criterion) {
     let threads = Threads::new(1).expect("a thread starts");
-    for width in HEAD_WIDTHS {
-        let mut group = criterion.benchmark_group(format!("attention, heads of {width}"));
+    let precisions = [Precision::F32, Precision::Bf16];
+    for (width, precision) in HEAD_WIDTHS.into_iter().flat_map(|width| precisions.map(|p| (width, p))) {
+        let mut group = criterion.benchmark_group(format!("attention in {precision}, heads of {width}"));
         let config = BertConfig {
             vocab_size: 100,
             hidden_size: 12 * width,
@@ -29,8 +30,7 @@ fn attention(criterion: &mut Criterion) {
         };
         for length in LENGTHS {
             let batch = random_batch(config.vocab_size, &vec![length; TOKENS / length], 1);
-            let part =
-                parts(&config, &batch, Precision::F32).into_iter().find(|part| part.name == "attention");
+            let part = parts(&config, &batch, precision).into_iter().find(|part| part.name == "attention");
             let work = RefCell::new(part.expect("a model has attention").work);
             group.throughput(Throughput::Elements(work.borrow().flops() as u64));
             group.bench_function(BenchmarkId::from_parameter(length), |b| {

@@ -1,6 +1,6 @@
 //! The numbers the mathematics is written for: `f32` to work, `f64` to check gradients.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, NdFloat};
+use ndarray::{ArrayView2, ArrayViewMut2, NdFloat};
 use std::iter::Sum;
 
 /// A floating-point number that layers, losses and kernels can compute with.
@@ -29,14 +29,8 @@ pub trait Real: NdFloat + Sum {
     /// Returns the normal distribution as [`Real::normal`] does, with `mul_add(a, b, c)` for every `a b + c`.
     fn normal_with(self, mul_add: impl Fn(Self, Self, Self) -> Self) -> (Self, Self);
 
-    /// Returns the same numbers if they are `f32` already, for kernels that know no other type.
-    fn slice_f32(x: &[Self]) -> Option<&[f32]>;
-
-    /// Returns the same matrix if it is of `f32` already.
+    /// Returns the same matrix if it is of `f32` already, for kernels that know no other numbers.
     fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>>;
-
-    /// Returns a matrix of `f32` as one of this type.
-    fn from_f32(x: Array2<f32>) -> Array2<Self>;
 
     /// Returns the same matrix for change if it is of `f32` already.
     fn view_f32_mut(x: ArrayViewMut2<'_, Self>) -> Option<ArrayViewMut2<'_, f32>>;
@@ -88,18 +82,8 @@ impl Real for f32 {
     }
 
     #[inline]
-    fn slice_f32(x: &[Self]) -> Option<&[f32]> {
-        Some(x)
-    }
-
-    #[inline]
     fn view_f32(x: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
         Some(x)
-    }
-
-    #[inline]
-    fn from_f32(x: Array2<f32>) -> Array2<Self> {
-        x
     }
 
     #[inline]
@@ -132,18 +116,8 @@ impl Real for f64 {
     }
 
     #[inline]
-    fn slice_f32(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
-    #[inline]
     fn view_f32(_: ArrayView2<'_, Self>) -> Option<ArrayView2<'_, f32>> {
         None
-    }
-
-    #[inline]
-    fn from_f32(x: Array2<f32>) -> Array2<Self> {
-        x.mapv(f64::from)
     }
 
     #[inline]

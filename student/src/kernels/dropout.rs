@@ -4,6 +4,10 @@
 //! each. A rate is therefore rounded to a multiple of 2⁻¹⁶, and what is kept is scaled by the rounded rate.
 
 use crate::Real;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::simd::Avx512;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_mm512_cmpge_epu32_mask, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_slli_epi32};
 
 /// Where in a run a forward pass stands; with it every dropout mask of the pass is determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,42 @@ impl Mask {
         self.apply_to_each(tail, end, keep);
     }
 
+    /// Fills `words` with a bit for each element, from number `first` on, that tells whether it is kept.
+    ///
+    /// # Panics
+    /// When `first` is not a multiple of 32.
+    pub(crate) fn kept(self, first: u32, words: &mut [u32]) {
+        assert!(first.is_multiple_of(BLOCK as u32), "a word is a whole block");
+        #[cfg(target_arch = "x86_64")]
+        if Avx512::detect().is_some() {
+            // SAFETY: the processor has AVX-512.
+            return unsafe { self.kept_by_vector(first, words) };
+        }
+        for (i, word) in words.iter_mut().enumerate() {
+            let number = first.wrapping_add((BLOCK * i) as u32);
+            *word = (0..BLOCK as u32).fold(0, |bits, l| bits | u32::from(self.keeps(number + l)) << l);
+        }
+    }
+
+    /// See [`Mask::kept`]: a comparison of vectors is a word of bits.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    fn kept_by_vector(self, first: u32, words: &mut [u32]) {
+        let threshold = _mm512_set1_epi32((self.threshold << 16) as i32);
+        for (i, word) in words.iter_mut().enumerate() {
+            let first_hash = first.wrapping_add((BLOCK * i) as u32) / 2;
+            let mut hashes = [0_u32; LANES];
+            for (hash, number) in hashes.iter_mut().zip(first_hash..) {
+                *hash = self.hash(number);
+            }
+            // SAFETY: the array is the vector's 64 bytes.
+            let high = unsafe { _mm512_loadu_si512(hashes.as_ptr().cast()) };
+            let low = _mm512_slli_epi32::<16>(high);
+            let [low, high] = [low, high].map(|half| u32::from(_mm512_cmpge_epu32_mask(half, threshold)));
+            *word = low | high << LANES;
+        }
+    }
+
     #[inline(always)]
     fn apply_to_each<F: Real>(self, x: &mut [F], first: usize, keep: F) {
         for (i, x) in x.iter_mut().enumerate() {
@@ -126,6 +166,19 @@ mod tests {
 
     /// χ² with three degrees of freedom exceeds this once in ten million.
     const UNLIKELY: f64 = 35.9;
+
+    #[test]
+    fn a_word_of_kept_elements_is_what_each_of_them_says() {
+        let mask = Mask::new(DropoutKey { seed: 1, pass: 2 }, 3, 0.4);
+        for first in [0, 64, 32 * 1_000_003, u32::MAX - 31] {
+            let mut words = [0; 5];
+            mask.kept(first, &mut words);
+            for l in 0..160 {
+                let kept = words[l / 32] >> (l % 32) & 1 == 1;
+                assert_eq!(kept, mask.keeps(first.wrapping_add(l as u32)), "{l} after {first}");
+            }
+        }
+    }
 
     #[test]
     fn the_share_of_dropped_elements_is_the_rate_and_the_mean_is_kept() {

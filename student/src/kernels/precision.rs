@@ -1,6 +1,6 @@
 //! In which precision the factors of products are held.
 
-use super::bf16::Unit;
+use super::packed::Bf16Unit;
 use std::fmt;
 
 /// The precision of the factors of matrix products; parameters, moments and sums are `f32` in any case.
@@ -16,7 +16,13 @@ pub enum Precision {
 impl Precision {
     /// Returns the precision that trains fastest on this processor.
     pub fn auto() -> Self {
-        if Unit::best().is_worthwhile() { Precision::Bf16 } else { Precision::F32 }
+        if Bf16Unit::best().is_worthwhile() { Precision::Bf16 } else { Precision::F32 }
+    }
+
+    /// Returns what multiplies attention's factors if they are rounded: where the processor gains nothing by it, they are
+    /// not, whatever the precision of parameters.
+    pub(crate) fn unit(self) -> Option<Bf16Unit> {
+        (self == Precision::Bf16).then(Bf16Unit::best).filter(|unit| unit.is_worthwhile())
     }
 }
 
@@ -31,5 +37,5 @@ impl fmt::Display for Precision {
 
 /// Returns the unit that multiplies bfloat16 on this processor: `amx`, `avx512` or `portable`.
 pub fn bf16_unit() -> &'static str {
-    Unit::best().name()
+    Bf16Unit::best().name()
 }

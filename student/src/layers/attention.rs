@@ -6,8 +6,8 @@
 use super::Dropout;
 use crate::Real;
 use crate::architecture::Mode;
-use crate::kernels::Mask;
 use crate::kernels::attention::{self, Batch, Normaliser};
+use crate::kernels::{Mask, Precision};
 use ndarray::Array2;
 
 /// Multi-head attention without parameters.
@@ -25,6 +25,7 @@ pub struct AttentionSaved<F> {
     offsets: Vec<usize>,
     normalisers: Vec<Normaliser<F>>,
     mask: Option<Mask>,
+    precision: Precision,
 }
 
 impl Attention {
@@ -42,11 +43,13 @@ impl Attention {
         q_offsets: &[usize],
         offsets: &[usize],
         mode: Mode,
+        precision: Precision,
     ) -> (Array2<F>, AttentionSaved<F>) {
         let mask = self.dropout.mask(mode);
-        let (context, normalisers) = attention::forward(&self.batch([&q, &k, &v], q_offsets, offsets, mask));
+        let batch = self.batch(q.ncols(), q_offsets, offsets, mask, precision);
+        let (context, normalisers) = attention::forward(&batch, [q.view(), k.view(), v.view()]);
         let (q_offsets, offsets) = (q_offsets.to_vec(), offsets.to_vec());
-        (context, AttentionSaved { q, k, v, q_offsets, offsets, normalisers, mask })
+        (context, AttentionSaved { q, k, v, q_offsets, offsets, normalisers, mask, precision })
     }
 
     /// Returns the gradients of `q` [Nq, H], `k` and `v` [N, H].
@@ -54,20 +57,22 @@ impl Attention {
     /// With `p` the probabilities and `m` the dropout mask: `dv = (p m)ᵀ dc`, `dp = (dc vᵀ) m`,
     /// `ds = p (dp − Σ p dp)`, `dq = ds k / √D`, `dk = dsᵀ q / √D`.
     pub fn backward<F: Real>(&self, saved: AttentionSaved<F>, d_context: &Array2<F>) -> [Array2<F>; 3] {
-        let AttentionSaved { q, k, v, q_offsets, offsets, normalisers, mask } = saved;
-        let batch = self.batch([&q, &k, &v], &q_offsets, &offsets, mask);
-        attention::backward(&batch, &normalisers, d_context.view())
+        let AttentionSaved { mut q, mut k, mut v, q_offsets, offsets, normalisers, mask, precision } = saved;
+        let batch = self.batch(q.ncols(), &q_offsets, &offsets, mask, precision);
+        let qkv = [q.view_mut(), k.view_mut(), v.view_mut()];
+        attention::backward(&batch, qkv, &normalisers, d_context.view());
+        [q, k, v]
     }
 
     fn batch<'a, F: Real>(
         &self,
-        [q, k, v]: [&'a Array2<F>; 3],
+        hidden: usize,
         q_offsets: &'a [usize],
         offsets: &'a [usize],
         mask: Option<Mask>,
+        precision: Precision,
     ) -> Batch<'a, F> {
-        let scale = F::of((q.ncols() / self.heads) as f64).sqrt().recip();
-        let [q, k, v] = [q, k, v].map(|x| x.view());
-        Batch { q, k, v, q_offsets, offsets, heads: self.heads, scale, mask }
+        let scale = F::of((hidden / self.heads) as f64).sqrt().recip();
+        Batch { q_offsets, offsets, heads: self.heads, scale, mask, unit: precision.unit() }
     }
 }

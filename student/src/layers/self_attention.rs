@@ -70,7 +70,7 @@ impl SelfAttention {
         let (k, key) = self.key.forward(params, x.clone());
         let (v, value) = self.value.forward(params, x);
         let (context, attention) =
-            self.attention.forward([q, k, v], &readout.offsets(offsets), offsets, mode);
+            self.attention.forward([q, k, v], &readout.offsets(offsets), offsets, mode, precision);
         let (y, output) = self.output.forward(params, Input::new(context.into_shared(), precision));
         (y, SelfAttentionSaved { query, key, value, attention, output })
     }

@@ -141,7 +141,7 @@ fn attention_gradients_match_finite_differences() {
                 part(num_queries..num_queries + 8),
                 part(num_queries + 8..num_queries + 16),
             ];
-            let (y, saved) = attention.forward(qkv, &q_offsets, &OFFSETS, TRAIN);
+            let (y, saved) = attention.forward(qkv, &q_offsets, &OFFSETS, TRAIN, Precision::F32);
             let d = attention.backward(saved, &d_y(&y));
             let d: Vec<_> = d.iter().map(|d| d.view()).collect();
             (y, ndarray::concatenate(ndarray::Axis(0), &d).expect("widths agree"))
@@ -230,7 +230,7 @@ fn layer_norm_ignores_a_constant_shift() {
 fn a_sequence_attends_only_to_itself() {
     let attention = Attention::new(2, Dropout::new(0.0, &mut Sites::default()));
     let forward = |x: Array2<f64>, offsets: &[usize]| {
-        attention.forward([x.clone(), x.clone(), x], offsets, offsets, Mode::Evaluate).0
+        attention.forward([x.clone(), x.clone(), x], offsets, offsets, Mode::Evaluate, Precision::F32).0
     };
     let x = noise2([8, HIDDEN], 1);
     let packed = forward(x.clone(), &OFFSETS);

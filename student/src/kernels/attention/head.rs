@@ -3,11 +3,11 @@
 use super::panel::Panel;
 use super::product::{Left, Product};
 use super::softmax::{Exponentials, Gradients};
-use super::{LANES, Normaliser, Strided};
+use super::{LANES, Normaliser, rounded};
 use crate::Real;
 use crate::kernels::simd::{Unit, Work};
 use crate::kernels::{Mask, Onto};
-use ndarray::ArrayViewMut2;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 
 /// Panels that are used again for every head.
@@ -24,6 +24,7 @@ pub(super) struct Scratch<F> {
     pub d_k: Panel<F>,
     pub d_v: Panel<F>,
     pub probs: Vec<[F; LANES]>,
+    pub rounded: rounded::Scratch,
 }
 
 impl<F: Real> Scratch<F> {
@@ -41,15 +42,17 @@ impl<F: Real> Scratch<F> {
             d_k: Panel::new(),
             d_v: Panel::new(),
             probs: Vec::new(),
+            rounded: rounded::Scratch::default(),
         }
     }
 }
 
-/// Queries [Nq, A D], keys and values [Nk, A D] of some heads of a sequence.
-pub(super) struct Heads<'a, F> {
-    pub q: Strided<'a, F>,
-    pub k: Strided<'a, F>,
-    pub v: Strided<'a, F>,
+/// Some heads of a sequence.
+pub(super) struct Heads<F> {
+    /// How many queries.
+    pub queries: usize,
+    /// How many keys.
+    pub keys: usize,
     /// How many heads.
     pub heads: usize,
     pub scale: F,
@@ -66,15 +69,27 @@ struct Block {
     first: usize,
 }
 
-impl<F> Heads<'_, F> {
+impl<F: Real> Heads<F> {
+    /// Returns one of the heads.
+    pub fn one(&self, head: usize) -> Heads<f32> {
+        let Heads { queries, keys, mask, .. } = *self;
+        let first = self.first + head * queries * keys;
+        Heads { queries, keys, heads: 1, scale: self.scale.f64() as f32, mask, first }
+    }
+
+    /// Returns what kept probabilities are multiplied by.
+    pub fn keep(&self) -> F {
+        self.mask.map_or(F::one(), |mask| F::of(mask.keep_scale()))
+    }
+
     /// Returns the rows of a head's keys in the panels of all heads.
     fn keys(&self, head: usize) -> Range<usize> {
-        head * self.k.rows..(head + 1) * self.k.rows
+        head * self.keys..(head + 1) * self.keys
     }
 
     /// Cuts the queries of a head into blocks whose scores fit into the first cache.
     fn blocks(&self, head: usize) -> impl Iterator<Item = Block> + use<F> {
-        let (queries, keys, first) = (self.q.rows, self.k.rows, self.first);
+        let (queries, keys, first) = (self.queries, self.keys, self.first);
         let size = (2048 / keys).next_multiple_of(8).max(16);
         let (start, end) = (head * queries, (head + 1) * queries);
         (start..end)
@@ -84,8 +99,13 @@ impl<F> Heads<'_, F> {
 }
 
 /// Fills `context` [Nq, A D] and `normalisers` [A Nq].
+///
+/// Shapes: `q`: [Nq, A D]; `k`, `v`: [Nk, A D].
 pub(super) struct Forward<'a, F> {
-    pub heads: Heads<'a, F>,
+    pub heads: Heads<F>,
+    pub q: ArrayView2<'a, F>,
+    pub k: ArrayView2<'a, F>,
+    pub v: ArrayView2<'a, F>,
     pub context: ArrayViewMut2<'a, F>,
     pub normalisers: &'a mut [Normaliser<F>],
     pub scratch: &'a mut Scratch<F>,
@@ -96,17 +116,18 @@ impl<F: Real> Work for Forward<'_, F> {
 
     #[inline(always)]
     fn on<U: Unit>(self, unit: U) {
-        let Forward { heads, context: context_rows, normalisers, scratch } = self;
+        let Forward { heads, q: q_rows, k: k_rows, v: v_rows, context: context_rows, normalisers, scratch } =
+            self;
         let Scratch { q, k, v, k_t, scores, context, .. } = scratch;
-        q.gather(heads.q, heads.heads, heads.scale);
-        k.gather(heads.k, heads.heads, F::one());
-        v.gather(heads.v, heads.heads, F::one());
+        q.gather(q_rows, heads.heads, heads.scale);
+        k.gather(k_rows, heads.heads, F::one());
+        v.gather(v_rows, heads.heads, F::one());
         context.reshape_like(q);
         for head in 0..heads.heads {
             k_t.transpose(k.some(heads.keys(head)));
             let v = v.some(heads.keys(head));
             for Block { queries, first } in heads.blocks(head) {
-                scores.reshape(queries.len(), heads.k.rows);
+                scores.reshape(queries.len(), heads.keys);
                 let (q, c) = (q.some(queries.clone()), scores.all_mut());
                 unit.run(Product { c, a: Left::rows(q), b: k_t.all(), onto: Onto::Nothing });
                 let normalisers = &mut normalisers[queries.clone()];
@@ -115,19 +136,19 @@ impl<F: Real> Work for Forward<'_, F> {
                 unit.run(Product { c, a: Left::rows(scores.all()), b: v, onto: Onto::Nothing });
             }
         }
-        let keep = heads.mask.map_or(F::one(), |mask| F::of(mask.keep_scale()));
+        let keep = heads.keep();
         context.scatter(context_rows, |i| normalisers[i].inverse_sum * keep);
     }
 }
 
-/// Fills `d_q` [Nq, A D], `d_k` and `d_v` [Nk, A D].
+/// Replaces `q` [Nq, A D], `k` and `v` [Nk, A D] by their gradients.
 pub(super) struct Backward<'a, F> {
-    pub heads: Heads<'a, F>,
+    pub heads: Heads<F>,
+    pub q: ArrayViewMut2<'a, F>,
+    pub k: ArrayViewMut2<'a, F>,
+    pub v: ArrayViewMut2<'a, F>,
     pub normalisers: &'a [Normaliser<F>],
-    pub d_context: Strided<'a, F>,
-    pub d_q: ArrayViewMut2<'a, F>,
-    pub d_k: ArrayViewMut2<'a, F>,
-    pub d_v: ArrayViewMut2<'a, F>,
+    pub d_context: ArrayView2<'a, F>,
     pub scratch: &'a mut Scratch<F>,
 }
 
@@ -138,18 +159,18 @@ impl<F: Real> Work for Backward<'_, F> {
     fn on<U: Unit>(self, unit: U) {
         let Backward {
             heads,
+            q: q_rows,
+            k: k_rows,
+            v: v_rows,
             normalisers,
             d_context: d_context_rows,
-            d_q: d_q_rows,
-            d_k: d_k_rows,
-            d_v: d_v_rows,
             scratch,
         } = self;
-        let Scratch { q, k, v, k_t, v_t, scores, d_scores, context: d_context, d_q, d_k, d_v, probs } =
+        let Scratch { q, k, v, k_t, v_t, scores, d_scores, context: d_context, d_q, d_k, d_v, probs, .. } =
             scratch;
-        q.gather(heads.q, heads.heads, heads.scale);
-        k.gather(heads.k, heads.heads, F::one());
-        v.gather(heads.v, heads.heads, F::one());
+        q.gather(q_rows.view(), heads.heads, heads.scale);
+        k.gather(k_rows.view(), heads.heads, F::one());
+        v.gather(v_rows.view(), heads.heads, F::one());
         d_context.gather(d_context_rows, heads.heads, F::one());
         d_q.reshape_like(q);
         d_k.reshape_like(k);
@@ -162,8 +183,8 @@ impl<F: Real> Work for Backward<'_, F> {
             let mut onto = Onto::Nothing;
             for Block { queries, first } in heads.blocks(head) {
                 let (q, d_context) = (q.some(queries.clone()), d_context.some(queries.clone()));
-                scores.reshape(queries.len(), heads.k.rows);
-                d_scores.reshape(queries.len(), heads.k.rows);
+                scores.reshape(queries.len(), heads.keys);
+                d_scores.reshape(queries.len(), heads.keys);
                 unit.run(Product {
                     c: scores.all_mut(),
                     a: Left::rows(q),
@@ -199,8 +220,8 @@ impl<F: Real> Work for Backward<'_, F> {
                 onto = Onto::Sum;
             }
         }
-        d_q.scatter(d_q_rows, |_| heads.scale);
-        d_k.scatter(d_k_rows, |_| F::one());
-        d_v.scatter(d_v_rows, |_| F::one());
+        d_q.scatter(q_rows, |_| heads.scale);
+        d_k.scatter(k_rows, |_| F::one());
+        d_v.scatter(v_rows, |_| F::one());
     }
 }

@@ -9,11 +9,12 @@
 mod head;
 mod panel;
 mod product;
+mod rounded;
 mod single;
 mod softmax;
 mod tasks;
 
-pub(crate) use tasks::{Batch, Normaliser, Strided, backward, forward};
+pub(crate) use tasks::{Batch, Normaliser, backward, forward};
 
 /// Elements of a vector, in every number type.
 const LANES: usize = 16;

@@ -1,8 +1,8 @@
 //! Panels: small matrices in whole vectors, aligned, that live in a cache while a head is worked on.
 
-use super::{LANES, Strided};
+use super::LANES;
 use crate::Real;
-use ndarray::ArrayViewMut2;
+use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 
 /// A small matrix whose rows begin at a vector; the last vector of a row may reach beyond the row.
@@ -111,13 +111,14 @@ impl<F: Real> Panel<F> {
 
     /// Takes the rows of `heads` heads that lie side by side in `x`, times `scale`: head after head.
     #[inline(always)]
-    pub fn gather(&mut self, x: Strided<'_, F>, heads: usize, scale: F) {
-        self.reshape(heads * x.rows, x.width / heads);
+    pub fn gather(&mut self, x: ArrayView2<'_, F>, heads: usize, scale: F) {
+        self.reshape(heads * x.nrows(), x.ncols() / heads);
         let (width, stride) = (self.width, self.stride);
         let lanes = self.lanes_mut();
-        for (i, x_row) in x.iter().enumerate() {
+        for (i, x_row) in x.rows().into_iter().enumerate() {
+            let x_row = x_row.to_slice().expect("rows are contiguous");
             for (head, x_head) in x_row.chunks_exact(width).enumerate() {
-                let row = &mut lanes[(head * x.rows + i) * stride..][..stride];
+                let row = &mut lanes[(head * x.nrows() + i) * stride..][..stride];
                 copy_scaled(&mut row.as_flattened_mut()[..width], x_head, scale);
             }
         }

@@ -8,6 +8,7 @@ use super::panel::{Panel, load, store};
 use super::softmax::{Exponentials, Gradients, reduce};
 use crate::Real;
 use crate::kernels::simd::{Unit, Work};
+use ndarray::ArrayView1;
 
 /// As [`Forward`], for one query.
 pub(super) struct SingleForward<'a, F>(pub Forward<'a, F>);
@@ -17,17 +18,17 @@ impl<F: Real> Work for SingleForward<'_, F> {
 
     #[inline(always)]
     fn on<U: Unit>(self, unit: U) {
-        let Forward { heads, context: mut context_row, normalisers, scratch } = self.0;
+        let Forward { heads, q: q_row, k, v, context: mut context_row, normalisers, scratch } = self.0;
         let Scratch { q, scores, context, .. } = scratch;
-        let (num_heads, width) = (heads.heads, heads.q.width / heads.heads);
-        factors(q, heads.q.data, num_heads, width, heads.scale);
-        scores.reshape(num_heads, heads.k.rows);
-        for (j, k) in heads.k.iter().enumerate() {
+        let (num_heads, width) = (heads.heads, q_row.len() / heads.heads);
+        factors(q, row(q_row.row(0)), num_heads, width, heads.scale);
+        scores.reshape(num_heads, heads.keys);
+        for (j, k) in k.rows().into_iter().map(row).enumerate() {
             dots(unit, q, k, scores, j);
         }
         unit.run(Exponentials { scores, mask: heads.mask, first: heads.first, normalisers });
         zeros(context, num_heads, width);
-        for (j, v) in heads.v.iter().enumerate() {
+        for (j, v) in v.rows().into_iter().map(row).enumerate() {
             add_scaled(unit, context, scores, j, v);
         }
         let keep = heads.mask.map_or(F::one(), |mask| F::of(mask.keep_scale()));
@@ -44,28 +45,34 @@ impl<F: Real> Work for SingleBackward<'_, F> {
 
     #[inline(always)]
     fn on<U: Unit>(self, unit: U) {
-        let Backward { heads, normalisers, d_context, d_q: mut d_q_row, mut d_k, mut d_v, scratch } = self.0;
+        let Backward { heads, q: mut q_row, mut k, mut v, normalisers, d_context, scratch } = self.0;
         let Scratch { q, scores, d_scores, context: d_context_factors, d_q, probs, .. } = scratch;
-        let (num_heads, width) = (heads.heads, heads.q.width / heads.heads);
-        factors(q, heads.q.data, num_heads, width, heads.scale);
-        factors(d_context_factors, d_context.data, num_heads, width, F::one());
-        scores.reshape(num_heads, heads.k.rows);
-        d_scores.reshape(num_heads, heads.k.rows);
-        for (j, (k, v)) in heads.k.iter().zip(heads.v.iter()).enumerate() {
-            dots(unit, q, k, scores, j);
-            dots(unit, d_context_factors, v, d_scores, j);
+        let (num_heads, width) = (heads.heads, q_row.len() / heads.heads);
+        let q_row = q_row.as_slice_mut().expect("a row is contiguous");
+        let d_context = row(d_context.row(0));
+        factors(q, q_row, num_heads, width, heads.scale);
+        factors(d_context_factors, d_context, num_heads, width, F::one());
+        scores.reshape(num_heads, heads.keys);
+        d_scores.reshape(num_heads, heads.keys);
+        for (j, (k, v)) in k.rows().into_iter().zip(v.rows()).enumerate() {
+            dots(unit, q, row(k), scores, j);
+            dots(unit, d_context_factors, row(v), d_scores, j);
         }
         unit.run(Gradients { scores, d: d_scores, probs, mask: heads.mask, first: heads.first, normalisers });
         zeros(d_q, num_heads, width);
-        for (j, k) in heads.k.iter().enumerate() {
-            add_scaled(unit, d_q, d_scores, j, k);
+        for (j, k) in k.rows().into_iter().enumerate() {
+            add_scaled(unit, d_q, d_scores, j, row(k));
         }
-        for (j, (mut d_k, mut d_v)) in d_k.rows_mut().into_iter().zip(d_v.rows_mut()).enumerate() {
-            scaled(d_k.as_slice_mut().expect("rows are contiguous"), heads.q.data, d_scores, j, heads.scale);
-            scaled(d_v.as_slice_mut().expect("rows are contiguous"), d_context.data, scores, j, F::one());
+        for (j, (mut k, mut v)) in k.rows_mut().into_iter().zip(v.rows_mut()).enumerate() {
+            scaled(k.as_slice_mut().expect("rows are contiguous"), q_row, d_scores, j, heads.scale);
+            scaled(v.as_slice_mut().expect("rows are contiguous"), d_context, scores, j, F::one());
         }
-        write(d_q_row.as_slice_mut().expect("a row is contiguous"), d_q, |_| heads.scale);
+        write(q_row, d_q, |_| heads.scale);
     }
+}
+
+fn row<'a, F>(row: ArrayView1<'a, F>) -> &'a [F] {
+    row.to_slice().expect("a row is contiguous")
 }
 
 /// Takes the heads of a row for [`dots`]: what the last vector of a head has in common with the one before is zero.

@@ -1,45 +1,29 @@
 //! Cuts a packed batch into tasks: some heads of one sequence each.
 
 use super::head::{Backward, Forward, Heads, Scratch};
+use super::rounded;
 use super::single::{SingleBackward, SingleForward};
 use crate::Real;
 use crate::kernels::Mask;
+use crate::kernels::packed::Bf16Unit as Unit;
 use crate::kernels::simd::on_best_unit;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
+use std::any::TypeId;
 use std::ops::Range;
 
 /// Multiplications in a product of one task: enough to be worth a thread's while.
 const TASK: usize = 1 << 15;
 
-/// Queries [Nq, H], keys and values [N, H] of a packed batch, and where its sequences begin.
+/// Where the sequences of a packed batch begin, and what is done with each.
 pub(crate) struct Batch<'a, F> {
-    pub q: ArrayView2<'a, F>,
-    pub k: ArrayView2<'a, F>,
-    pub v: ArrayView2<'a, F>,
     pub q_offsets: &'a [usize],
     pub offsets: &'a [usize],
     pub heads: usize,
     pub scale: F,
     pub mask: Option<Mask>,
-}
-
-/// Some columns of some rows of a matrix.
-#[derive(Clone, Copy)]
-pub(crate) struct Strided<'a, F> {
-    /// The elements from the first one on.
-    pub data: &'a [F],
-    /// Elements from one row to the next.
-    pub stride: usize,
-    pub rows: usize,
-    pub width: usize,
-}
-
-impl<'a, F> Strided<'a, F> {
-    /// Returns the rows.
-    pub fn iter(self) -> impl Iterator<Item = &'a [F]> {
-        self.data.chunks(self.stride).take(self.rows).map(move |row| &row[..self.width])
-    }
+    /// What multiplies in bfloat16, where `F` is `f32`; without it products are exact.
+    pub unit: Option<Unit>,
 }
 
 /// What turns a row of scores into probabilities again: `p = e^(s - max) · inverse_sum`.
@@ -58,84 +42,111 @@ struct Task {
     first: usize,
 }
 
+/// How a task is computed.
+enum Method {
+    /// One query: products of a vector and a matrix.
+    Single,
+    /// Products in `F`.
+    Exact,
+    /// Products in bfloat16.
+    Rounded(Unit),
+}
+
 /// Returns the context [Nq, H] and what backward needs to know of each row and head, [Nq * A].
-pub(crate) fn forward<F: Real>(batch: &Batch<'_, F>) -> (Array2<F>, Vec<Normaliser<F>>) {
-    let mut context = Array2::zeros(batch.q.dim());
+///
+/// Shapes: `q`: [Nq, H]; `k`, `v`: [N, H].
+pub(crate) fn forward<F: Real>(
+    batch: &Batch<'_, F>,
+    [q, k, v]: [ArrayView2<'_, F>; 3],
+) -> (Array2<F>, Vec<Normaliser<F>>) {
+    let mut context = Array2::zeros(q.dim());
     let none = Normaliser { max: F::zero(), inverse_sum: F::zero() };
-    let mut normalisers = vec![none; batch.q.nrows() * batch.heads];
-    let (tasks, width) = (batch.tasks(), batch.width());
+    let mut normalisers = vec![none; q.nrows() * batch.heads];
+    let (tasks, width) = (batch.tasks(q.ncols()), q.ncols() / batch.heads);
     let contexts = cut(context.view_mut(), &tasks, |task| &task.queries, width);
-    let mut rest = &mut normalisers[..];
+    let (mut rest, mut done) = (&mut normalisers[..], 0);
     let mut rows = Vec::new();
     for task in &tasks {
-        rows.push(rest.split_off_mut(..task.heads.len() * task.queries.len()).expect("enough"));
+        let own = batch.normalisers(task);
+        rest.split_off_mut(..own.start - done).expect("enough");
+        rows.push(rest.split_off_mut(..own.len()).expect("enough"));
+        done = own.end;
     }
     tasks.par_iter().zip(contexts).zip(rows).for_each_init(
         Scratch::new,
         |scratch, ((task, context), normalisers)| {
-            let forward = Forward { heads: batch.heads(task), context, normalisers, scratch };
-            if task.queries.len() == 1 {
-                on_best_unit(SingleForward(forward));
-            } else {
-                on_best_unit(forward);
+            let [q, k, v] = [(q, &task.queries), (k, &task.keys), (v, &task.keys)]
+                .map(|(x, rows)| piece(x, rows, &task.heads, width));
+            let forward = Forward { heads: batch.heads(task), q, k, v, context, normalisers, scratch };
+            match batch.method(task) {
+                Method::Single => on_best_unit(SingleForward(forward)),
+                Method::Exact => on_best_unit(forward),
+                Method::Rounded(unit) => rounded::forward(unit, forward),
             }
         },
     );
     (context, normalisers)
 }
 
-/// Returns the gradients of `q` [Nq, H], `k` and `v` [N, H].
+/// Replaces `q` [Nq, H], `k` and `v` [N, H] by their gradients. `d_context`: [Nq, H].
+///
+/// A task reads its part of them before it writes there, while that is in a cache: new memory would be slower.
 pub(crate) fn backward<F: Real>(
     batch: &Batch<'_, F>,
+    [mut q, mut k, mut v]: [ArrayViewMut2<'_, F>; 3],
     normalisers: &[Normaliser<F>],
     d_context: ArrayView2<'_, F>,
-) -> [Array2<F>; 3] {
-    let mut d = [batch.q, batch.k, batch.v].map(|x| Array2::zeros(x.dim()));
-    let [d_q, d_k, d_v] = d.each_mut().map(|d| d.view_mut());
-    let (tasks, width) = (batch.tasks(), batch.width());
-    let d_q = cut(d_q, &tasks, |task| &task.queries, width);
-    let d_k = cut(d_k, &tasks, |task| &task.keys, width);
-    let d_v = cut(d_v, &tasks, |task| &task.keys, width);
-    tasks.par_iter().zip(d_q).zip(d_k).zip(d_v).for_each_init(
-        Scratch::new,
-        |scratch, (((task, d_q), d_k), d_v)| {
-            let first = task.queries.start * batch.heads + task.heads.start * task.queries.len();
-            let backward = Backward {
-                heads: batch.heads(task),
-                normalisers: &normalisers[first..first + task.heads.len() * task.queries.len()],
-                d_context: strided(&d_context, &task.queries, &task.heads, width),
-                d_q,
-                d_k,
-                d_v,
-                scratch,
-            };
-            if task.queries.len() == 1 {
-                on_best_unit(SingleBackward(backward));
-            } else {
-                on_best_unit(backward);
-            }
-        },
-    );
-    d
+) {
+    for (queries, keys) in batch.idle() {
+        q.slice_mut(s![queries, ..]).fill(F::zero());
+        k.slice_mut(s![keys.clone(), ..]).fill(F::zero());
+        v.slice_mut(s![keys, ..]).fill(F::zero());
+    }
+    let (tasks, width) = (batch.tasks(q.ncols()), q.ncols() / batch.heads);
+    let q = cut(q, &tasks, |task| &task.queries, width);
+    let k = cut(k, &tasks, |task| &task.keys, width);
+    let v = cut(v, &tasks, |task| &task.keys, width);
+    tasks.par_iter().zip(q).zip(k).zip(v).for_each_init(Scratch::new, |scratch, (((task, q), k), v)| {
+        let backward = Backward {
+            heads: batch.heads(task),
+            q,
+            k,
+            v,
+            normalisers: &normalisers[batch.normalisers(task)],
+            d_context: piece(d_context, &task.queries, &task.heads, width),
+            scratch,
+        };
+        match batch.method(task) {
+            Method::Single => on_best_unit(SingleBackward(backward)),
+            Method::Exact => on_best_unit(backward),
+            Method::Rounded(unit) => rounded::backward(unit, backward),
+        }
+    });
 }
 
 impl<F: Real> Batch<'_, F> {
-    /// Returns the width of a head.
-    fn width(&self) -> usize {
-        self.q.ncols() / self.heads
+    /// Returns the queries and keys of each sequence.
+    fn sequences(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let pairs = self.q_offsets.windows(2).zip(self.offsets.windows(2));
+        pairs.map(|(q, k)| (q[0]..q[1], k[0]..k[1]))
     }
 
-    fn tasks(&self) -> Vec<Task> {
+    /// Returns those that have no scores, since they lack queries or keys.
+    fn idle(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        self.sequences().filter(|(queries, keys)| queries.is_empty() || keys.is_empty())
+    }
+
+    fn tasks(&self, hidden: usize) -> Vec<Task> {
         let (mut tasks, mut first) = (Vec::new(), 0);
-        for (q, k) in self.q_offsets.windows(2).zip(self.offsets.windows(2)) {
-            let scores = (q[1] - q[0]) * (k[1] - k[0]);
+        for (queries, keys) in self.sequences() {
+            let scores = queries.len() * keys.len();
             if scores > 0 {
-                let longest = (q[1] - q[0]).max(k[1] - k[0]);
-                let together = (TASK / (longest * self.width())).clamp(1, self.heads);
+                let longest = queries.len().max(keys.len());
+                let together = (TASK * self.heads / (longest * hidden)).clamp(1, self.heads);
                 let together = self.heads.div_ceil(self.heads.div_ceil(together));
                 for head in (0..self.heads).step_by(together) {
                     let heads = head..(head + together).min(self.heads);
-                    tasks.push(Task { queries: q[0]..q[1], keys: k[0]..k[1], heads, first });
+                    tasks.push(Task { queries: queries.clone(), keys: keys.clone(), heads, first });
                 }
             }
             first += self.heads * scores;
@@ -143,29 +154,41 @@ impl<F: Real> Batch<'_, F> {
         tasks
     }
 
-    fn heads(&self, task: &Task) -> Heads<'_, F> {
-        let width = self.width();
-        Heads {
-            q: strided(&self.q, &task.queries, &task.heads, width),
-            k: strided(&self.k, &task.keys, &task.heads, width),
-            v: strided(&self.v, &task.keys, &task.heads, width),
-            heads: task.heads.len(),
-            scale: self.scale,
-            mask: self.mask,
-            first: task.first + task.heads.start * task.queries.len() * task.keys.len(),
+    /// Returns which normalisers are a task's: head after head, row after row.
+    fn normalisers(&self, task: &Task) -> Range<usize> {
+        let first = task.queries.start * self.heads + task.heads.start * task.queries.len();
+        first..first + task.heads.len() * task.queries.len()
+    }
+
+    /// Chooses by the shape alone, so that the same work gives the same bits.
+    fn method(&self, task: &Task) -> Method {
+        match self.unit {
+            _ if task.queries.len() == 1 => Method::Single,
+            Some(unit)
+                if TypeId::of::<F>() == TypeId::of::<f32>()
+                    && rounded::is_worthwhile(task.queries.len(), task.keys.len()) =>
+            {
+                Method::Rounded(unit)
+            }
+            _ => Method::Exact,
         }
+    }
+
+    fn heads(&self, task: &Task) -> Heads<F> {
+        let (queries, keys, heads) = (task.queries.len(), task.keys.len(), task.heads.len());
+        let first = task.first + task.heads.start * queries * keys;
+        Heads { queries, keys, heads, scale: self.scale, mask: self.mask, first }
     }
 }
 
-fn strided<'a, F>(
-    x: &'a ArrayView2<'_, F>,
+/// Returns the rows of a sequence, and the columns of some heads, each `width` wide.
+fn piece<'a, F>(
+    x: ArrayView2<'a, F>,
     rows: &Range<usize>,
     heads: &Range<usize>,
     width: usize,
-) -> Strided<'a, F> {
-    let stride = x.ncols();
-    let data = &x.as_slice().expect("contiguous")[rows.start * stride + heads.start * width..];
-    Strided { data, stride, rows: rows.len(), width: heads.len() * width }
+) -> ArrayView2<'a, F> {
+    x.slice_move(s![rows.clone(), heads.start * width..heads.end * width])
 }
 
 /// Cuts `x` into the pieces that the tasks own: rows of a sequence, and columns of some heads, each `width` wide.

@@ -3,7 +3,7 @@
 mod fma;
 mod triad;
 
-pub(crate) use super::bf16::peak as bf16;
+pub(crate) use super::packed::bf16_peak as bf16;
 pub(crate) use fma::fma;
 pub(crate) use triad::triad;
 

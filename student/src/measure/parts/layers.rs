@@ -88,6 +88,7 @@ impl Work for LinearMaps {
 /// Attention without its projections, with dropout.
 pub(super) struct AttentionAlone {
     flops: f64,
+    precision: Precision,
     layer: Attention,
     q_offsets: Vec<usize>,
     offsets: Vec<usize>,
@@ -97,11 +98,17 @@ pub(super) struct AttentionAlone {
 }
 
 impl AttentionAlone {
-    pub(super) fn new(config: &BertConfig, batch: &PackedBatch, readout: Readout) -> Self {
+    pub(super) fn new(
+        config: &BertConfig,
+        batch: &PackedBatch,
+        readout: Readout,
+        precision: Precision,
+    ) -> Self {
         let dropout = Dropout::new(config.attention_probs_dropout_prob, &mut Sites::default());
         let hidden = config.hidden_size;
         AttentionAlone {
             flops: attention_flops(config, batch, readout),
+            precision,
             layer: Attention::new(config.num_attention_heads, dropout),
             q_offsets: readout.offsets(batch.offsets()).into_owned(),
             offsets: batch.offsets().to_vec(),
@@ -123,7 +130,7 @@ impl Work for AttentionAlone {
 
     fn run(&mut self) {
         let qkv = self.prepared.take().expect("work is prepared before it runs");
-        let (context, saved) = self.layer.forward(qkv, &self.q_offsets, &self.offsets, MODE);
+        let (context, saved) = self.layer.forward(qkv, &self.q_offsets, &self.offsets, MODE, self.precision);
         self.layer.backward(saved, &context);
     }
 }

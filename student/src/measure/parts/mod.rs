@@ -15,7 +15,7 @@ use layers::{AttentionAlone, LinearMaps, Normalisations};
 pub struct Part {
     /// What it is part of: `linear`, `attention`, `normalisation`, `embeddings`, `late updates`.
     pub name: &'static str,
-    /// The precision of its products: attention's are `f32` in any case.
+    /// The precision of its products; attention's are `f32` where that is faster.
     pub precision: Precision,
     /// How often a step does it.
     pub times: usize,
@@ -32,12 +32,12 @@ pub fn parts(config: &BertConfig, batch: &PackedBatch, precision: Precision) -> 
         if times > 0 {
             let works: [(&'static str, Box<dyn Work>); 3] = [
                 ("linear", Box::new(LinearMaps::new(config, batch, readout, precision))),
-                ("attention", Box::new(AttentionAlone::new(config, batch, readout))),
+                ("attention", Box::new(AttentionAlone::new(config, batch, readout, precision))),
                 ("normalisation", Box::new(Normalisations::new(config, batch, readout))),
             ];
             parts.extend(works.map(|(name, work)| Part {
                 name,
-                precision: if name == "linear" { precision } else { Precision::F32 },
+                precision: if name == "normalisation" { Precision::F32 } else { precision },
                 times,
                 work,
             }));

@@ -1,9 +1,9 @@
 //! The peak of bfloat16: the unit's multiplications on registers alone.
 
-use super::convert::Square;
-use super::tiles::{Block, SIDE};
-use super::unit::Unit;
+use super::{Block, Unit};
 use crate::kernels::Onto;
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::SIDE;
 use std::hint::black_box;
 
 /// Multiplies `rounds` times as fast as the unit can; returns the floating-point operations done.
@@ -75,7 +75,7 @@ fn avx512(rounds: usize) -> usize {
 
 fn portable(rounds: usize) -> usize {
     let (a, b) = (black_box([Block::ZERO]), black_box([Block::ZERO]));
-    let mut sums = Square::ZERO;
+    let mut sums = Square::zero();
     for _ in 0..rounds {
         Unit::Portable.multiply(&a, &b, &mut sums, Onto::Sum);
     }

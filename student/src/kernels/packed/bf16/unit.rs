@@ -1,8 +1,8 @@
 //! Which part of the processor multiplies.
 
-use super::convert::Square;
-use super::tiles::Block;
+use super::Block;
 use crate::kernels::Onto;
+use crate::kernels::packed::square::Square;
 use std::sync::OnceLock;
 
 /// A part of the processor that multiplies blocks of bfloat16.
@@ -85,7 +85,7 @@ impl Unit {
 
     /// Computes `c = Σ a b`, or `c += Σ a b`, over equally long runs of left and right blocks, inside of [`Unit::ready`].
     #[inline]
-    pub fn multiply(self, a: &[Block], b: &[Block], c: &mut Square, onto: Onto) {
+    pub fn multiply(self, a: &[Block], b: &[Block], c: &mut Square<f32>, onto: Onto) {
         assert_eq!(a.len(), b.len(), "both factors are equally deep");
         match self {
             // SAFETY: `Unit::Amx` is only made where the processor has tiles, and `ready` has configured them.

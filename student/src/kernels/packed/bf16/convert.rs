@@ -3,41 +3,21 @@
 //! All orders come from two: rows as they stand, and pairs of rows interleaved. The other two transpose each tile of 16
 //! by 16 pairs.
 
-use super::tiles::{Block, Order, SIDE};
-use super::unit::Unit;
+use super::{Block, Unit};
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::{Order, SIDE};
 use crate::kernels::vectorized;
 use ndarray::ArrayView2;
 use std::mem::MaybeUninit;
 
-/// A square of 32 by 32 numbers, row by row.
-#[derive(Clone)]
-#[repr(C, align(64))]
-pub(crate) struct Square(pub(crate) [f32; SIDE * SIDE]);
-
-impl Square {
-    pub(crate) const ZERO: Square = Square([0.0; SIDE * SIDE]);
-
-    /// Reads the square at `[row, column]` of a matrix's grid of squares; beyond the matrix there are zeros.
-    pub(super) fn load(&mut self, x: ArrayView2<'_, f32>, [row, column]: [usize; 2]) {
-        let (rows, columns) = (x.nrows().min((row + 1) * SIDE), x.ncols().min((column + 1) * SIDE));
-        let (first_row, first) = (row * SIDE, column * SIDE);
-        if rows - first_row < SIDE || columns - first < SIDE {
-            self.0.fill(0.0);
-        }
-        for (n, to) in (first_row..rows).zip(self.0.chunks_exact_mut(SIDE)) {
-            let from = x.row(n);
-            let from = &from.to_slice().expect("rows of a factor are contiguous")[first..columns];
-            match <&[f32; SIDE]>::try_from(from) {
-                Ok(from) => to.copy_from_slice(from),
-                Err(_) => to[..from.len()].copy_from_slice(from),
-            }
-        }
-    }
-}
-
 /// Rounds a square to the block of an order.
 #[inline]
-pub(super) fn round(unit: Unit, square: &Square, order: Order, block: &mut MaybeUninit<Block>) {
+pub(in crate::kernels::packed) fn round(
+    unit: Unit,
+    square: &Square<f32>,
+    order: Order,
+    block: &mut MaybeUninit<Block>,
+) {
     match unit {
         Unit::Portable => {
             let block = block.write(Block::ZERO);
@@ -50,21 +30,47 @@ pub(super) fn round(unit: Unit, square: &Square, order: Order, block: &mut Maybe
         }
         // SAFETY: units other than the portable one are only made where the processor has AVX-512 with bfloat16.
         #[cfg(target_arch = "x86_64")]
+        _ => unsafe { avx512::round(square, order, block) },
+    }
+}
+
+/// Rounds a square to the block of an order, over what the block held before.
+#[inline]
+pub(in crate::kernels) fn round_over(unit: Unit, square: &Square<f32>, order: Order, block: &mut Block) {
+    // SAFETY: a block has the layout of one that may be unwritten, and `round` writes all of it.
+    round(unit, square, order, unsafe { &mut *std::ptr::from_mut(block).cast::<MaybeUninit<Block>>() });
+}
+
+/// Rounds the square at `[row, column]` of a matrix's grid of squares to the block of an order, without a copy of it on
+/// the way. Beyond the matrix there are zeros. Rows are contiguous.
+pub(in crate::kernels) fn round_part(
+    unit: Unit,
+    x: ArrayView2<'_, f32>,
+    place: [usize; 2],
+    order: Order,
+    block: &mut Block,
+) {
+    match unit {
+        Unit::Portable => {
+            let mut square = Square::zero();
+            square.load(x, place);
+            round_over(unit, &square, order, block);
+        }
+        // SAFETY: as in `round`; a block has the layout of one that may be unwritten, and all of it is written.
+        #[cfg(target_arch = "x86_64")]
         _ => unsafe {
-            match order {
-                Order::Left => avx512::round_rows(square, block),
-                Order::Right => avx512::round_pairs(square, block),
-                Order::LeftTransposed => {
-                    avx512::round_pairs(square, block);
-                    avx512::transpose_tiles(block);
-                }
-                Order::RightTransposed => {
-                    avx512::round_rows(square, block);
-                    avx512::transpose_tiles(block);
-                }
-            }
+            let block = &mut *std::ptr::from_mut(block).cast::<MaybeUninit<Block>>();
+            avx512::round(&avx512::Part::new(&x, place), order, block);
         },
     }
+}
+
+/// Multiplies a square by the numbers of a left block, element by element.
+pub(in crate::kernels::packed) fn scale(square: &mut Square<f32>, factor: &[Block]) {
+    vectorized(
+        #[inline(always)]
+        || square.0.iter_mut().zip(&factor[0].0).for_each(|(x, &factor)| *x *= widen(factor)),
+    )
 }
 
 /// Rounds to the nearest bfloat16, ties to even; what is no number stays none.
@@ -83,7 +89,7 @@ pub(super) fn widen(x: u16) -> f32 {
 }
 
 /// Left: 32 rows of 32.
-fn round_rows(square: &Square, block: &mut Block) {
+fn round_rows(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -93,7 +99,7 @@ fn round_rows(square: &Square, block: &mut Block) {
 }
 
 /// Right: two tiles of 16 columns, each 16 rows of 16 pairs.
-fn round_pairs(square: &Square, block: &mut Block) {
+fn round_pairs(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -110,7 +116,7 @@ fn round_pairs(square: &Square, block: &mut Block) {
 }
 
 /// Left, transposed: 32 columns of 32.
-fn round_columns(square: &Square, block: &mut Block) {
+fn round_columns(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -122,7 +128,7 @@ fn round_columns(square: &Square, block: &mut Block) {
 }
 
 /// Right, transposed: two tiles of 16 rows, each 16 pairs of columns for each of them.
-fn round_column_pairs(square: &Square, block: &mut Block) {
+fn round_column_pairs(square: &Square<f32>, block: &mut Block) {
     vectorized(
         #[inline(always)]
         || {
@@ -141,25 +147,101 @@ fn round_column_pairs(square: &Square, block: &mut Block) {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Block, SIDE, Square};
+    use super::{Block, Order, SIDE, Square};
+    use crate::kernels::packed::transpose::words;
+    use ndarray::ArrayView2;
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_load_si512, _mm512_permutexvar_epi16,
-        _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-        _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+        __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_load_si512,
+        _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_store_si512,
     };
+    use std::marker::PhantomData;
     use std::mem::{MaybeUninit, transmute};
+
+    /// Where 32 rows of two vectors come from.
+    pub(super) trait Source {
+        /// Returns a half of a row.
+        ///
+        /// # Safety
+        /// The processor has AVX-512; `row < 32` and `half < 2`.
+        unsafe fn half(&self, row: usize, half: usize) -> __m512;
+    }
+
+    impl Source for Square<f32> {
+        #[inline(always)]
+        unsafe fn half(&self, row: usize, half: usize) -> __m512 {
+            // SAFETY: a square is 32 rows of two vectors, aligned to them.
+            unsafe { _mm512_load_ps(self.0.as_ptr().add(row * SIDE + half * 16)) }
+        }
+    }
+
+    /// A square of a matrix's grid of squares.
+    pub(super) struct Part<'a> {
+        first: *const f32,
+        stride: isize,
+        rows: usize,
+        masks: [u16; 2],
+        matrix: PhantomData<&'a f32>,
+    }
+
+    impl<'a> Part<'a> {
+        /// The square at `[row, column]`.
+        pub(super) fn new(x: &'a ArrayView2<'_, f32>, [row, column]: [usize; 2]) -> Self {
+            let [rows, columns] =
+                [x.nrows() - row * SIDE, x.ncols() - column * SIDE].map(|len| len.min(SIDE));
+            assert!(x.ncols() == 1 || x.strides()[1] == 1, "rows of a factor are contiguous");
+            let mask = (1_u64 << columns) - 1;
+            Part {
+                first: &raw const x[[row * SIDE, column * SIDE]],
+                stride: x.strides()[0],
+                rows,
+                masks: [mask as u16, (mask >> 16) as u16],
+                matrix: PhantomData,
+            }
+        }
+    }
+
+    impl Source for Part<'_> {
+        #[inline(always)]
+        unsafe fn half(&self, row: usize, half: usize) -> __m512 {
+            let mask = if row < self.rows { self.masks[half] } else { 0 };
+            // SAFETY: the mask admits elements of the matrix alone; what it does not admit is not read.
+            unsafe {
+                _mm512_maskz_loadu_ps(
+                    mask,
+                    self.first.wrapping_offset(row as isize * self.stride).wrapping_add(half * 16),
+                )
+            }
+        }
+    }
+
+    /// See [`super::round`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) fn round(source: &impl Source, order: Order, block: &mut MaybeUninit<Block>) {
+        match order {
+            Order::Left => round_rows(source, block),
+            Order::Right => round_pairs(source, block),
+            Order::LeftTransposed => {
+                round_pairs(source, block);
+                transpose_tiles(block);
+            }
+            Order::RightTransposed => {
+                round_rows(source, block);
+                transpose_tiles(block);
+            }
+        }
+    }
 
     /// See [`super::round_rows`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn round_rows(square: &Square, block: &mut MaybeUninit<Block>) {
+    fn round_rows(source: &impl Source, block: &mut MaybeUninit<Block>) {
         for row in 0..SIDE {
-            store(block, row, narrow(square, row * SIDE, row * SIDE + 16));
+            store(block, row, narrow(source, [row, 0], [row, 1]));
         }
     }
 
     /// See [`super::round_pairs`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn round_pairs(square: &Square, block: &mut MaybeUninit<Block>) {
+    fn round_pairs(source: &impl Source, block: &mut MaybeUninit<Block>) {
         // Words 0 and 16, 1 and 17, … become neighbours.
         const INTERLEAVE: [u16; 32] = {
             let mut order = [0; 32];
@@ -174,8 +256,7 @@ mod avx512 {
         let interleave = unsafe { transmute::<[u16; 32], __m512i>(INTERLEAVE) };
         for pair in 0..SIDE / 2 {
             for tile in 0..2 {
-                let first = 2 * pair * SIDE + tile * 16;
-                let rows = narrow(square, first, first + SIDE);
+                let rows = narrow(source, [2 * pair, tile], [2 * pair + 1, tile]);
                 store(block, tile * 16 + pair, _mm512_permutexvar_epi16(interleave, rows));
             }
         }
@@ -183,55 +264,25 @@ mod avx512 {
 
     /// Transposes both tiles of a block, which is written, as 16 by 16 pairs.
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn transpose_tiles(block: &mut MaybeUninit<Block>) {
+    fn transpose_tiles(block: &mut MaybeUninit<Block>) {
         for tile in 0..2 {
             // SAFETY: a block is 2 x 16 vectors of 64 bytes, aligned to them; the caller has written them all.
             let rows = std::array::from_fn(|row| unsafe {
                 _mm512_load_si512(block.as_ptr().cast::<__m512i>().add(tile * 16 + row))
             });
-            for (row, vector) in transpose(rows).into_iter().enumerate() {
+            for (row, vector) in words(rows).into_iter().enumerate() {
                 store(block, tile * 16 + row, vector);
             }
         }
     }
 
-    /// Transposes 16 vectors of 16 words: pairs of words, of pairs, then quarters, twice.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn transpose(x: [__m512i; 16]) -> [__m512i; 16] {
-        let mut y = x;
-        for i in 0..8 {
-            y[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
-            y[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
-        }
-        let mut z = y;
-        for i in 0..4 {
-            for j in 0..2 {
-                z[4 * i + 2 * j] = _mm512_unpacklo_epi64(y[4 * i + j], y[4 * i + 2 + j]);
-                z[4 * i + 2 * j + 1] = _mm512_unpackhi_epi64(y[4 * i + j], y[4 * i + 2 + j]);
-            }
-        }
-        // z[4 i + j] now holds, in its quarter q, column 4 q + j of rows 4 i to 4 i + 3.
-        let mut columns = z;
-        for j in 0..4 {
-            let low = [0, 8].map(|i| _mm512_shuffle_i32x4::<0x88>(z[i + j], z[i + 4 + j]));
-            let high = [0, 8].map(|i| _mm512_shuffle_i32x4::<0xdd>(z[i + j], z[i + 4 + j]));
-            columns[j] = _mm512_shuffle_i32x4::<0x88>(low[0], low[1]);
-            columns[8 + j] = _mm512_shuffle_i32x4::<0xdd>(low[0], low[1]);
-            columns[4 + j] = _mm512_shuffle_i32x4::<0x88>(high[0], high[1]);
-            columns[12 + j] = _mm512_shuffle_i32x4::<0xdd>(high[0], high[1]);
-        }
-        columns
-    }
-
-    /// Rounds the 16 numbers at `low` and the 16 at `high`.
+    /// Rounds two halves of rows, each given as `[row, half]`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    fn narrow(square: &Square, low: usize, high: usize) -> __m512i {
-        assert!(low + 16 <= square.0.len() && high + 16 <= square.0.len(), "the numbers are in the square");
-        // SAFETY: both runs were just checked to lie in the square; runs start at multiples of 16 in aligned rows.
+    fn narrow(source: &impl Source, low: [usize; 2], high: [usize; 2]) -> __m512i {
+        // SAFETY: the processor has AVX-512, as this function demands, and the callers count to 32 rows and 2 halves.
         unsafe {
-            let [low, high] = [low, high].map(|at| _mm512_load_ps(square.0.as_ptr().add(at)));
+            let [low, high] = [low, high].map(|[row, half]| source.half(row, half));
             transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
         }
     }
@@ -267,7 +318,7 @@ mod tests {
 
     #[test]
     fn every_unit_lays_out_every_order_as_the_definition_does() {
-        let mut square = Square::ZERO;
+        let mut square = Square::zero();
         square.0.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 - 500.0) * 0.37);
         for order in [Order::Left, Order::Right, Order::LeftTransposed, Order::RightTransposed] {
             let mut expected = MaybeUninit::uninit();

@@ -3,9 +3,10 @@
 //! Eight tile registers hold 16 rows of 64 bytes each: four of them a square of 32 by 32 sums, two a left block, two a
 //! right block. The compiler knows no tiles yet, so this file speaks assembly.
 
-use super::convert::Square;
-use super::tiles::{Block, SIDE};
+use super::Block;
 use crate::kernels::Onto;
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::SIDE;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, __get_cpuid_max, _xgetbv};
 use std::sync::OnceLock;
@@ -41,7 +42,7 @@ pub(super) fn configured<R>(work: impl FnOnce() -> R) -> R {
 ///
 /// # Safety
 /// The processor has tiles and this thread is inside of [`configured`]. `a` and `b` are equally long.
-pub(super) unsafe fn multiply(a: &[Block], b: &[Block], c: &mut Square, onto: Onto) {
+pub(super) unsafe fn multiply(a: &[Block], b: &[Block], c: &mut Square<f32>, onto: Onto) {
     const ROW: usize = SIDE * size_of::<f32>();
     let upper = c.0.as_mut_ptr();
     let lower = upper.wrapping_add(SIDE * SIDE / 2);

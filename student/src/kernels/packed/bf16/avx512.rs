@@ -1,8 +1,9 @@
 //! Products of blocks by AVX-512's dot products of bfloat16 pairs.
 
-use super::convert::Square;
-use super::tiles::{Block, SIDE};
+use super::Block;
 use crate::kernels::Onto;
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::SIDE;
 use crate::kernels::simd::Avx512;
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_load_ps, _mm512_load_si512, _mm512_set1_epi32,
@@ -23,7 +24,7 @@ pub(super) fn is_available() -> bool {
 /// # Safety
 /// The processor has AVX-512 with bfloat16. `a` and `b` are equally long.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub(super) fn multiply(a: &[Block], b: &[Block], c: &mut Square, onto: Onto) {
+pub(super) fn multiply(a: &[Block], b: &[Block], c: &mut Square<f32>, onto: Onto) {
     for first in (0..SIDE).step_by(ROWS) {
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         if onto == Onto::Sum {

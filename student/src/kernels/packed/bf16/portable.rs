@@ -1,22 +1,24 @@
 //! Products of blocks on any processor: bfloat16 is the upper half of an `f32`.
 
-use super::convert::{Square, widen};
-use super::tiles::{Block, SIDE};
+use super::Block;
+use super::convert::widen;
+use crate::kernels::packed::square::Square;
+use crate::kernels::packed::tiles::SIDE;
 use crate::kernels::{Onto, vectorized};
 
 /// Columns of a tile.
 const TILE: usize = 16;
 
 /// Computes `c = Σ a b` or `c += Σ a b`.
-pub(super) fn multiply(a: &[Block], b: &[Block], c: &mut Square, onto: Onto) {
+pub(super) fn multiply(a: &[Block], b: &[Block], c: &mut Square<f32>, onto: Onto) {
     if onto == Onto::Nothing {
-        *c = Square::ZERO;
+        *c = Square::zero();
     }
     vectorized(|| a.iter().zip(b).for_each(|(a, b)| add(a, b, c)));
 }
 
 #[inline(always)]
-fn add(a: &Block, b: &Block, c: &mut Square) {
+fn add(a: &Block, b: &Block, c: &mut Square<f32>) {
     for (half, b) in b.0.chunks_exact(SIDE * TILE).enumerate() {
         for (a, c) in a.0.chunks_exact(SIDE).zip(c.0.chunks_exact_mut(SIDE)) {
             let c = &mut c[half * TILE..][..TILE];
