@@ -55,7 +55,6 @@ fn foreign_crates_are_named_in_one_place() {
         ("tokenizers::", &["distill/src/tokens"]),
         ("clap::", &["distill/src/cli/", "distill/src/main.rs"]),
         ("rayon::", &["student/src/kernels/"]),
-        ("gemm::", &["student/src/kernels/"]),
         ("ndarray::parallel", &["student/src/kernels/"]),
         ("prost::", &["student/src/export/onnx/", "student/src/import/", "distill/src/track/tensorboard/"]),
         ("unsafe ", &["student/src/kernels/", "student/src/files.rs", "distill/src/memory.rs"]),

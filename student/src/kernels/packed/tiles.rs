@@ -148,6 +148,10 @@ impl<F: Real> Writer<'_, F> {
     /// # Safety
     /// As [`Writer::write`].
     #[inline]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "a writer is shared by threads, each of which has blocks of its own"
+    )]
     unsafe fn block(&self, place: [usize; 2]) -> &mut [MaybeUninit<Line>] {
         let block = self.unit.block::<F>();
         let first = self.order.index(place, self.strip, block);

@@ -113,9 +113,10 @@ impl Unit {
     /// The block is of [`Unit::keep`] for the same unit and numbers.
     #[inline]
     pub unsafe fn scale<F: Real>(self, square: &mut Square<F>, block: &[Line]) {
-        // SAFETY: the block was kept as what it is read as.
         match self {
+            // SAFETY: the block was kept as a square.
             Unit::Native(_) => native::scale(square, unsafe { Line::cast(block) }),
+            // SAFETY: the block was kept in bfloat16.
             Unit::Bf16(_) => bf16::scale(square.single_mut(), unsafe { Line::cast(block) }),
         }
     }
@@ -127,9 +128,10 @@ impl Unit {
     #[inline]
     pub unsafe fn multiply<F: Real>(self, a: &[Line], b: &[Line], c: &mut Square<F>, onto: Onto) {
         assert_eq!(a.len(), b.len(), "both factors are equally deep");
-        // SAFETY: strips of a format consist of its blocks, or of its rows; any bits are numbers.
         match self {
+            // SAFETY: native strips consist of rows; any bits are numbers.
             Unit::Native(unit) => unsafe { unit.multiply(Line::cast(a), Line::cast(b), c, onto) },
+            // SAFETY: strips in bfloat16 consist of its blocks; any bits are numbers.
             Unit::Bf16(unit) => unsafe {
                 unit.multiply(Line::cast(a), Line::cast(b), c.single_mut(), onto);
             },

@@ -84,17 +84,17 @@ impl Unit {
     #[inline]
     pub unsafe fn multiply<F: Real>(self, a: &[Row<F>], b: &[Row<F>], c: &mut Square<F>, onto: Onto) {
         match self {
-            // SAFETY: the unit is only made where the processor has its vectors, and all are of `f32`, as `single_mut`
-            // checks first; the lengths are the caller's promise.
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => {
                 let c = c.single_mut();
+                // SAFETY: the unit is only made where the processor has its vectors, and all are of `f32`, as
+                // `single_mut` has checked; the lengths are the caller's promise.
                 unsafe { avx512(single(a), single(b), c, onto) }
             }
-            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Unit::Avx2 => {
                 let c = c.single_mut();
+                // SAFETY: as above.
                 unsafe { avx2(single(a), single(b), c, onto) }
             }
             Unit::Portable => vectorized(
