@@ -3,6 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Where talk, data and progress go.
@@ -133,6 +134,34 @@ impl Progress {
     pub fn finish(self) -> f64 {
         self.bar.finish_and_clear();
         self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// Progress that several threads report on.
+pub struct SharedProgress {
+    progress: Mutex<Progress>,
+    units: &'static str,
+}
+
+impl SharedProgress {
+    /// Shares progress; `units` is what is counted, as in `texts`.
+    pub fn new(progress: Progress, units: &'static str) -> Self {
+        SharedProgress { progress: Mutex::new(progress), units }
+    }
+
+    /// Reports that `more` units are done.
+    pub fn advance(&self, more: usize) {
+        if let Ok(mut progress) = self.progress.lock() {
+            let rate = progress.rate();
+            progress.advance(more, || format!("{rate:.0} {}/s", self.units));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        if let Ok(progress) = self.progress.into_inner() {
+            progress.finish();
+        }
     }
 }
 

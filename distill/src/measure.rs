@@ -91,9 +91,7 @@ pub fn mean_kl(subject: &Subject, teacher: ArrayView2<'_, f32>, student: ArrayVi
 
 /// Returns the probabilities of the classes of one text.  `logits`: `[C]`.
 pub fn probabilities(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let log_probs =
-        crate::objective::log_softmax(logits.mapv(f64::from).insert_axis(ndarray::Axis(0)).view(), 1.0);
-    log_probs.iter().map(|x| x.exp()).collect()
+    metrics::log_probs(logits, 1.0).into_iter().map(f64::exp).collect()
 }
 
 /// Returns which logit of a model with the classes `own` is which class of `labels`; nothing when the order is the same.
@@ -122,6 +120,12 @@ pub fn class_order(own: &[String], labels: &LabelSet) -> Result<Option<Vec<usize
         .collect();
     let order: Option<Vec<usize>> = labels.names().iter().map(|name| known.position(name)).collect();
     order.filter(|_| said.is_empty()).map(Some).ok_or_else(|| said.join(", and "))
+}
+
+/// Chooses at most `most` of `count` things that lie evenly among them.
+pub fn evenly(count: usize, most: usize) -> impl Iterator<Item = usize> {
+    let chosen = count.min(most);
+    (0..chosen).map(move |place| place * count / chosen)
 }
 
 /// Returns the median; sorts the numbers.

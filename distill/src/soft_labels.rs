@@ -1,14 +1,14 @@
 //! What the teacher says about a text: asked once, kept on disk, never confused with another text's.
 
 use crate::asking::ask;
-use crate::console::Console;
+use crate::console::{Console, SharedProgress};
 use crate::corpus::Subject;
 use crate::labels::{self, Keys, LabelStore, Plan, Provenance, Request, Shard};
 use crate::table::Table;
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use teacher::Teacher;
 
 /// Where a teacher's labels are kept, and what they depend on.
@@ -77,23 +77,15 @@ pub fn ask_teacher(
     tables.iter().zip(&encoded).try_for_each(|(table, encoded)| table.check_same_data(encoded))?;
     let plan = labels::plan(&request)?;
     say(&plan);
-    let progress = Mutex::new(console.progress("label", plan.missing));
-    let advance = |more| {
-        if let Ok(mut progress) = progress.lock() {
-            let rate = progress.rate();
-            progress.advance(more, || format!("{rate:.0} texts/s"));
-        }
-    };
+    let progress = SharedProgress::new(console.progress("label", plan.missing), "texts");
     let store = labels::label(&request, &mut |chosen: &[usize]| {
         let mut encodings = Encodings::default();
         for &index in chosen {
             let (table, row) = request.keys.place(index);
             encoded[table].encode_into(row, &mut encodings);
         }
-        ask(teacher, &encodings, 0..encodings.len(), &advance)
+        ask(teacher, &encodings, 0..encodings.len(), &|more| progress.advance(more))
     })?;
-    if let Ok(progress) = progress.into_inner() {
-        progress.finish();
-    }
+    progress.finish();
     Ok(store)
 }

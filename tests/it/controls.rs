@@ -1,19 +1,11 @@
 //! The controls of a student: the same job without what distillation gives.
 
-use crate::support::dir::{Dir, names, quietly, wait_until};
+use crate::support::dir::{Dir, names};
 use serde_json::Value;
 
 const TRAIN: &str = "train --teacher teacher --data train.tsv --eval dev.tsv --student student.json --seed 7 --epochs 2 \
                      --batch-size 8 --eval-every 10";
 const CONTROLS: [&str; 2] = ["controls/undistilled", "controls/shuffled"];
-
-fn prepared() -> Dir {
-    let dir = Dir::prepared();
-    let config = crate::support::tiny::config(&["negative", "positive"]);
-    let config = student::bert::BertConfig { num_hidden_layers: 1, ..config };
-    dir.write("student.json", config.to_json());
-    dir
-}
 
 /// Returns the steps in the log of a run.
 fn steps(dir: &Dir, folder: &str) -> Vec<Value> {
@@ -33,7 +25,7 @@ fn assert_same(dir: &Dir, one: &str, other: &str) {
 
 #[test]
 fn controls_are_students_of_the_same_start_batches_and_schedule() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     let done = dir.ok(&format!("{TRAIN} --out out --controls"));
     let student = steps(&dir, "out");
     let [undistilled, shuffled] = CONTROLS.map(|control| steps(&dir, &format!("out/{control}")));
@@ -90,24 +82,23 @@ fn controls_are_students_of_the_same_start_batches_and_schedule() {
 
 #[test]
 fn controls_are_resumed_like_their_student() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     dir.ok(&format!("{TRAIN} --out whole --controls"));
     dir.ok(&format!("{TRAIN} --out later"));
     dir.ok(&format!("{TRAIN} --out later --controls --resume"));
     assert_same(&dir, "whole", "later");
 
-    let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out killed --controls")));
     let log = dir.path("killed/controls/shuffled/log.jsonl");
-    wait_until(|| std::fs::read_to_string(&log).unwrap_or_default().lines().count() >= 15);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    dir.kill_when(&format!("{TRAIN} --out killed --controls"), || {
+        std::fs::read_to_string(&log).unwrap_or_default().lines().count() >= 15
+    });
     dir.ok(&format!("{TRAIN} --out killed --controls --resume"));
     assert_same(&dir, "whole", "killed");
 }
 
 #[test]
 fn controls_need_labels() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     dir.write("unlabelled.txt", "sentence\na fine film\na dull film\nthe story\n");
     let error = dir.error(
         "train --teacher teacher --data unlabelled.txt --eval dev.tsv --student student.json --out out --controls",

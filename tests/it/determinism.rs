@@ -10,14 +10,6 @@ const TRAIN: &str = "train --teacher teacher --data train.tsv --eval dev.tsv --s
 const RESULTS: [&str; 4] =
     ["model.safetensors", "onnx/model.onnx", "checkpoint/last.safetensors", "labels.safetensors"];
 
-fn prepared() -> Dir {
-    let dir = Dir::prepared();
-    let config = crate::support::tiny::config(&["negative", "positive"]);
-    let config = student::bert::BertConfig { num_hidden_layers: 1, ..config };
-    dir.write("student.json", config.to_json());
-    dir
-}
-
 fn assert_equal(dir: &Dir, one: &str, other: &str) {
     for file in RESULTS {
         assert!(
@@ -29,7 +21,7 @@ fn assert_equal(dir: &Dir, one: &str, other: &str) {
 
 #[test]
 fn the_number_of_threads_changes_no_byte() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     for threads in [1, 2, 4] {
         dir.ok(&format!("{TRAIN} --threads {threads} --out out-{threads}"));
     }
@@ -39,15 +31,12 @@ fn the_number_of_threads_changes_no_byte() {
 
 #[test]
 fn a_run_that_is_killed_anywhere_resumes_to_the_same_bytes() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     dir.ok(&format!("{TRAIN} --out whole"));
     // Before the first checkpoint, between two, and near the end.
     for steps in [1, 13, 23] {
         let out = format!("killed-{steps}");
-        let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out {out}")));
-        wait_until(|| logged_steps(&dir, &out) >= steps);
-        child.kill().expect("the run can be killed");
-        child.wait().expect("the run ends");
+        dir.kill_when(&format!("{TRAIN} --out {out}"), || logged_steps(&dir, &out) >= steps);
         let resume = if dir.path(&out).join("recipe.toml").exists() { "--resume" } else { "" };
         dir.ok(&format!("{TRAIN} --out {out} {resume}"));
         assert_equal(&dir, "whole", &out);
@@ -63,7 +52,7 @@ fn logged_steps(dir: &Dir, out: &str) -> usize {
 #[test]
 #[cfg(unix)]
 fn ctrl_c_stops_at_a_checkpoint_and_resume_goes_on() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     dir.ok(&format!("{TRAIN} --out whole"));
     let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out stopped")));
     wait_until(|| logged_steps(&dir, "stopped") >= 2);
@@ -76,7 +65,7 @@ fn ctrl_c_stops_at_a_checkpoint_and_resume_goes_on() {
 
 #[test]
 fn a_run_is_not_resumed_with_other_settings_or_data() {
-    let dir = prepared();
+    let dir = Dir::with_student();
     dir.ok(&format!("{TRAIN} --out out"));
     let error = dir.error(&format!("{TRAIN} --out out --resume --lr 0.01"));
     assert!(error.contains("another recipe or other data"), "{error}");

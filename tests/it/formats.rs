@@ -1,17 +1,16 @@
 //! Every format of export says what the student says, as exactly as its bits allow, and is refused where it does not.
 
+use crate::support::asking::{ask, largest, packed, sequence};
 use crate::support::dir::{Dir, names};
 use crate::support::tiny;
-use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::Value;
+use student::Architecture;
 use student::architecture::Mode;
 use student::bert::BertConfig;
 use student::export::Format;
 use student::export::onnx::{Model, Storage};
 use student::quant::Range;
-use student::{Architecture, PackedBatch};
-use teacher::{Options, Teacher, Tokens};
 
 /// The deviation of the weights at random.
 const DEVIATION: f64 = 0.1;
@@ -26,27 +25,6 @@ fn tolerance(format: Format) -> f32 {
         Format::Int8 | Format::Int8Embeddings => 0.2,
         Format::Int4 => 0.8,
     }
-}
-
-struct Sequence {
-    ids: Vec<u32>,
-    type_ids: Vec<u32>,
-}
-
-fn sequence(length: u32, seed: u32, segments: u32) -> Sequence {
-    let vocab = tiny::vocabulary().len() as u32;
-    let type_ids = (0..length).map(|i| u32::from(i > length / 2).min(segments - 1)).collect();
-    Sequence { ids: (0..length).map(|i| (i * 31 + seed * 17) % vocab).collect(), type_ids }
-}
-
-fn ask(path: &std::path::Path, sequences: &[Sequence], batch_tokens: usize) -> Array2<f32> {
-    let tokens: Vec<_> = sequences.iter().map(|it| Tokens { ids: &it.ids, type_ids: &it.type_ids }).collect();
-    let options = Options { workers: 1, batch_tokens, ..Options::default() };
-    Teacher::open(path, &options).unwrap().logits(&tokens, &|_| {}).unwrap()
-}
-
-fn largest(difference: &Array2<f32>) -> f32 {
-    difference.iter().fold(0.0_f32, |max, d| max.max(d.abs()))
 }
 
 proptest! {
@@ -82,7 +60,7 @@ proptest! {
         let (bert, params) = tiny::model(config, seed);
         let sequences: Vec<_> =
             lengths.iter().map(|&length| sequence(length, seed as u32 % 1000, segments as u32)).collect();
-        let batch = PackedBatch::pack(sequences.iter().map(|it| (&it.ids[..], &it.type_ids[..])));
+        let batch = packed(&sequences);
         let native = bert.forward(&(&params).into(), &batch, Mode::Evaluate).0.logits;
         let exact = Model::lower(&bert, &params, &Default::default()).unwrap();
         let range = if reduced { Range::Reduced } else { Range::Full };
@@ -122,7 +100,7 @@ fn an_engine_that_rounds_says_what_a_graph_with_exact_activations_says() {
     let schemes = exact.rounding(&storage);
     assert_eq!(schemes.len(), 1);
     let sequences: Vec<_> = [3, 20, 9].map(|length| sequence(length, length, 2)).into();
-    let batch = PackedBatch::pack(sequences.iter().map(|it| (&it.ids[..], &it.type_ids[..])));
+    let batch = packed(&sequences);
     let mut engine = engine.rounding(&schemes);
     let rounded = student::Engine::evaluate(&mut engine, &batch).logits;
     let unrounded = student::Engine::evaluate(&mut engine.exact(), &batch).logits;

@@ -1,48 +1,37 @@
 //! The exported graph says what the native student says, under ONNX Runtime, with and without padding.
 
+use crate::support::asking::{Sequence, ask, largest, packed, sequence};
 use crate::support::dir::Dir;
 use crate::support::tiny;
-use ndarray::Array2;
 use proptest::prelude::*;
 use student::architecture::Mode;
 use student::bert::BertConfig;
-use student::{Architecture, PackedBatch, export};
-use teacher::{Options, Teacher, Tokens};
+use student::{Architecture, export};
+use teacher::{Options, Teacher};
 
 /// What rounding may amount to after a few layers of single precision with large weights.
 const TOLERANCE: f32 = 1e-4;
 
 /// Returns the largest difference between graph and student on these sequences, in one batch and one by one.
-fn difference(config: BertConfig, seed: u64, sequences: &[(Vec<u32>, Vec<u32>)]) -> f32 {
+fn difference(config: BertConfig, seed: u64, sequences: &[Sequence]) -> f32 {
     let dir = Dir::new();
     let (bert, params) = tiny::model(config, seed);
     let path = dir.path("model.onnx");
     export::onnx::write(&bert, &params, &path, &Default::default()).unwrap();
-    let tokens: Vec<Tokens<'_>> = sequences.iter().map(|(ids, type_ids)| Tokens { ids, type_ids }).collect();
-    let batch = PackedBatch::pack(sequences.iter().map(|(ids, type_ids)| (&ids[..], &type_ids[..])));
-    let native = bert.forward(&(&params).into(), &batch, Mode::Evaluate).0.logits;
-    let asked = |batch_tokens| {
-        let options = Options { workers: 1, batch_tokens, ..Options::default() };
-        Teacher::open(&path, &options).unwrap().logits(&tokens, &|_| {}).unwrap()
-    };
-    let largest = |graph: Array2<f32>| (graph - &native).iter().fold(0.0_f32, |max, d| max.max(d.abs()));
-    largest(asked(1 << 20)).max(largest(asked(1)))
+    let native = bert.forward(&(&params).into(), &packed(sequences), Mode::Evaluate).0.logits;
+    [1 << 20, 1]
+        .map(|tokens| largest(&(ask(&path, sequences, tokens) - &native)))
+        .into_iter()
+        .fold(0.0, f32::max)
 }
 
 #[test]
 fn the_graph_agrees_with_the_student_at_mixed_lengths() {
-    let sequences: Vec<_> = [1, 2, 7, 40, 3, 19].map(|length: u32| sequence(length, length)).to_vec();
+    let sequences: Vec<_> = [1, 2, 7, 40, 3, 19].map(|length| sequence(length, length, 2)).into();
     for labels in [&["a"][..], &["a", "b"], &["a", "b", "c", "d", "e", "f", "g"]] {
         let difference = difference(tiny::config(labels), 5, &sequences);
         assert!(difference <= TOLERANCE, "{} labels: {difference:e}", labels.len());
     }
-}
-
-fn sequence(length: u32, seed: u32) -> (Vec<u32>, Vec<u32>) {
-    let vocab = tiny::vocabulary().len() as u32;
-    let ids = (0..length).map(|i| (i * 31 + seed * 17) % vocab).collect();
-    let type_ids = (0..length).map(|i| u32::from(i > length / 2)).collect();
-    (ids, type_ids)
 }
 
 proptest! {
@@ -68,11 +57,8 @@ proptest! {
             type_vocab_size: segments,
             ..tiny::config(&names.iter().map(String::as_str).collect::<Vec<_>>())
         };
-        let sequences: Vec<_> = lengths
-            .iter()
-            .map(|&length| sequence(length, seed as u32 % 1000))
-            .map(|(ids, kinds)| (ids, kinds.into_iter().map(|kind| kind.min(segments as u32 - 1)).collect()))
-            .collect();
+        let sequences: Vec<_> =
+            lengths.iter().map(|&length| sequence(length, seed as u32 % 1000, segments as u32)).collect();
         let difference = difference(config, seed, &sequences);
         prop_assert!(difference <= TOLERANCE, "{difference:e}");
     }
@@ -84,13 +70,11 @@ fn a_sequence_longer_than_the_model_is_an_error_and_no_answer() {
     tiny::write(&dir.path("teacher"), tiny::config(&["a", "b"]), 1);
     for model in ["teacher", "teacher/onnx/model.onnx"] {
         let mut teacher = Teacher::open(&dir.path(model), &Options::default()).unwrap();
-        let (ids, type_ids) = sequence(41, 1);
-        let error = teacher.logits(&[Tokens { ids: &ids, type_ids: &type_ids }], &|_| {}).unwrap_err();
+        let error = teacher.logits(&[sequence(41, 1, 2).tokens()], &|_| {}).unwrap_err();
         assert!(error.to_string().contains("41"), "{error}");
     }
     // Without a configuration beside it, the graph itself has to refuse.
     std::fs::copy(dir.path("teacher/onnx/model.onnx"), dir.path("bare.onnx")).unwrap();
     let mut bare = Teacher::open(&dir.path("bare.onnx"), &Options::default()).unwrap();
-    let (ids, type_ids) = sequence(41, 1);
-    assert!(bare.logits(&[Tokens { ids: &ids, type_ids: &type_ids }], &|_| {}).is_err());
+    assert!(bare.logits(&[sequence(41, 1, 2).tokens()], &|_| {}).is_err());
 }

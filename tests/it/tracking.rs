@@ -1,6 +1,6 @@
 //! Where a run can be followed: TensorBoard's event file and MLflow's file store, through interruption and resumption.
 
-use crate::support::dir::{Dir, names, quietly, wait_until};
+use crate::support::dir::{Dir, names};
 use distill::log::read_curves;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,11 +80,10 @@ fn a_run_that_is_killed_and_resumed_has_every_point_once_everywhere() {
     }
     assert_eq!(expected["eval/accuracy"], (1..=10).map(|evaluation| 5 * evaluation).collect::<Vec<_>>());
 
-    let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out killed")));
     let log = dir.path("killed/log.jsonl");
-    wait_until(|| std::fs::read_to_string(&log).unwrap_or_default().lines().count() >= 17);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    dir.kill_when(&format!("{TRAIN} --out killed"), || {
+        std::fs::read_to_string(&log).unwrap_or_default().lines().count() >= 17
+    });
     dir.ok(&format!("{TRAIN} --out killed --resume"));
     assert_eq!(logged(&dir.path("killed")), expected);
     assert_eq!(events(&dir.path("killed/tensorboard")), events(&dir.path("whole/tensorboard")));

@@ -3,7 +3,7 @@
 use super::Opener;
 use crate::asking::ask;
 use crate::cli::{Common, EvalArgs};
-use crate::console::Console;
+use crate::console::{Console, SharedProgress};
 use crate::corpus::Subject;
 use crate::error::explained;
 use crate::measure;
@@ -30,13 +30,9 @@ pub fn run(args: &EvalArgs, common: &Common, console: &Console) -> Result<()> {
         ));
     }
     let encodings = corpus.encode(&opener.tokenizer(&model, &args.model, subject.max_length)?, 0)?;
-    let progress = std::sync::Mutex::new(console.progress("eval", corpus.len()));
-    let logits = ask(&mut model, &encodings, 0..encodings.len(), &|more| {
-        if let Ok(mut progress) = progress.lock() {
-            let rate = progress.rate();
-            progress.advance(more, || format!("{rate:.0} texts/s"));
-        }
-    })?;
+    let progress = SharedProgress::new(console.progress("eval", corpus.len()), "texts");
+    let logits = ask(&mut model, &encodings, 0..encodings.len(), &|more| progress.advance(more))?;
+    progress.finish();
     let figures = measure::figures(&subject, logits.view(), &corpus.gold);
     if console.json {
         let (examples, labelled) = (corpus.len(), corpus.num_labelled());

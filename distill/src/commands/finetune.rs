@@ -1,7 +1,7 @@
 //! `distill finetune`: a teacher out of an encoder and labels.
 
 use super::Opener;
-use super::material::{Shelf, Signal, prepare, required};
+use super::material::{Shelf, Signal, prepare, required, sources};
 use super::run::{RECIPE, Run};
 use crate::blueprint::{Blueprint, Purpose, read_config};
 use crate::bundle;
@@ -13,7 +13,6 @@ use crate::run_folder::RunFolder;
 use crate::track::Destination;
 use crate::trainer::course;
 use anyhow::Result;
-use std::collections::BTreeMap;
 
 /// The learning rate of fine-tuning (Devlin et al. 2019, appendix A.3).
 const RATE: f64 = 5e-5;
@@ -56,10 +55,7 @@ pub fn finetune(
     let course = course(train.len(), &length, &recipe.train);
     recipe.resolve(course.total_steps(), RATE);
     recipe.data.max_length = Some(subject.max_length);
-    let sources = BTreeMap::from([
-        ("train".to_owned(), train.table().fingerprint().to_owned()),
-        ("eval".to_owned(), eval.table().fingerprint().to_owned()),
-    ]);
+    let sources = sources(None, &train, &eval)?;
     let run = Run {
         folder,
         recipe: &recipe,

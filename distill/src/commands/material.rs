@@ -6,11 +6,14 @@ use crate::corpus::Subject;
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::recipe::{DataSection, Recipe};
+use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::{self, Table};
 use crate::tokens::Tokenizer;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use teacher::Teacher;
 
 /// Where the tables of a run's data files are kept, and how they are made.
 pub struct Shelf<'a> {
@@ -37,6 +40,68 @@ impl Shelf<'_> {
         };
         std::iter::once(&train).chain(&section.eval).map(open).collect()
     }
+
+    /// Returns the tables of the same files in the tokens of the first tokenizer, the teacher's. `tables`: those in the
+    /// tokens of the second, the student's.
+    ///
+    /// # Errors
+    /// As [`Shelf::tables`].
+    pub fn tables_read_by(
+        &self,
+        [teacher, student]: [&Tokenizer; 2],
+        section: &DataSection,
+        tables: &[Arc<Table>],
+    ) -> Result<Vec<Arc<Table>>> {
+        match teacher.encodes_like(student) {
+            true => Ok(tables.to_vec()),
+            false => self.tables(section, teacher),
+        }
+    }
+}
+
+/// A teacher that is asked about the texts of a student.
+pub struct Source<'a> {
+    /// The teacher.
+    pub teacher: &'a mut Teacher,
+    /// Its tokenizer, and the student's.
+    pub tokenizers: [&'a Tokenizer; 2],
+    /// Where its logits are kept.
+    pub labels: &'a Path,
+}
+
+impl Source<'_> {
+    /// Gives examples the teacher's logits, asking it only about those that are not known. `tables`: the examples' own, in
+    /// the student's tokens.
+    ///
+    /// # Errors
+    /// When the logits that are kept are another teacher's, or the teacher fails.
+    pub fn teach(
+        &mut self,
+        examples: [&mut Examples; 2],
+        shelf: &Shelf<'_>,
+        section: &DataSection,
+        tables: &[Arc<Table>],
+    ) -> Result<()> {
+        let kept = Kept::new(self.labels, None, self.teacher, self.tokenizers[0], shelf.subject)?;
+        let read = || shelf.tables_read_by(self.tokenizers, section, tables);
+        let store = ask_teacher(self.teacher, &kept, tables, &read, shelf.console)?;
+        Examples::taught_by(examples, &Arc::new(store))
+    }
+}
+
+/// Returns the fingerprints of what a run is made from, by name.
+///
+/// # Errors
+/// When the teacher's file cannot be read.
+pub fn sources(
+    teacher: Option<&Teacher>,
+    train: &Examples,
+    eval: &Examples,
+) -> Result<BTreeMap<String, String>> {
+    let teacher = teacher.map(|teacher| teacher.fingerprint()).transpose()?;
+    let data = [("train", train), ("eval", eval)].map(|(name, it)| (name, it.table().fingerprint()));
+    let all = teacher.map(|teacher| ("teacher", teacher)).into_iter().chain(data);
+    Ok(all.map(|(name, fingerprint)| (name.to_owned(), fingerprint.to_owned())).collect())
 }
 
 /// Decides what the texts of a recipe are used for: returns the examples to train on and those to evaluate on.

@@ -2,7 +2,7 @@
 
 use super::Opener;
 use super::controls::{self, Added, Control};
-use super::material::{Shelf, Signal, prepare, required};
+use super::material::{Shelf, Signal, Source, prepare, required, sources};
 use super::run::{Finished, RECIPE, Run};
 use crate::blueprint::{Blueprint, Purpose};
 use crate::bundle;
@@ -16,7 +16,6 @@ use crate::metrics::argmax;
 use crate::recipe::Recipe;
 use crate::report::{DataFacts, Report, Role};
 use crate::run_folder::RunFolder;
-use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::folder_of;
 use crate::task::check_order;
 use crate::tokens::Tokenizer;
@@ -26,7 +25,6 @@ use anyhow::Result;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The learning rate of a student that starts with copied weights.
@@ -83,16 +81,11 @@ pub fn distil(
     let tables = shelf.tables(&recipe.data, &student_tokenizer)?;
     let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
     Control::check(besides.controls, train.num_labelled())?;
-    let data = recipe.data.clone();
-    let as_the_teacher_reads = || match tokenizer.encodes_like(&student_tokenizer) {
-        true => Ok(tables.clone()),
-        false => shelf.tables(&data, &tokenizer),
-    };
-    let kept = Kept::new(&labels, None, &teacher, &tokenizer, &subject)?;
-    let store = ask_teacher(&mut teacher, &kept, &tables, &as_the_teacher_reads, console)?;
-    Examples::taught_by([&mut train, &mut eval], &Arc::new(store))?;
+    let tokenizers = [&tokenizer, &student_tokenizer];
+    let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
+    source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
     check_teacher(&train, &subject)?;
-    let eval_of_teacher = match as_the_teacher_reads()?.last() {
+    let eval_of_teacher = match shelf.tables_read_by(tokenizers, &recipe.data, &tables)?.last() {
         Some(table) => eval.read_from(table)?,
         None => eval.clone(),
     };
@@ -101,11 +94,7 @@ pub fn distil(
     let total = course(train.len(), &length, &recipe.train).total_steps();
     recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
     recipe.data.max_length = Some(subject.max_length);
-    let sources = BTreeMap::from([
-        ("teacher".to_owned(), teacher.fingerprint()?.to_owned()),
-        ("train".to_owned(), train.table().fingerprint().to_owned()),
-        ("eval".to_owned(), eval.table().fingerprint().to_owned()),
-    ]);
+    let sources = sources(Some(&teacher), &train, &eval)?;
     // It has said all that it will be asked: its memory is the student's now.
     drop(teacher);
     let tracked = besides.tracked;

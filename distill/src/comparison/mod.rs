@@ -33,7 +33,7 @@ pub use spool::{Passage, Spool};
 pub use students::variables;
 
 use crate::certainty::{LEVEL, Resampling};
-use crate::console::{Console, Progress};
+use crate::console::{Console, SharedProgress};
 use crate::corpus::Subject;
 use crate::cost::{self, ModelCost};
 use crate::log::read_curves;
@@ -43,7 +43,6 @@ use anyhow::Result;
 use classes::Matter;
 use measures::Measure;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use students::Judged;
 use tally::{Evidence, Facts};
 
@@ -152,7 +151,7 @@ fn ask_all(
     open: &Open<'_>,
     console: &Console,
 ) -> Result<Vec<Answers>> {
-    let progress = Shared::new(console.progress("ask", contenders.len() * rows), "texts");
+    let progress = SharedProgress::new(console.progress("ask", contenders.len() * rows), "texts");
     let answers = contenders
         .iter_mut()
         .map(|contender| contender.answers(rows, open, &|more| progress.advance(more)))
@@ -170,8 +169,10 @@ fn judge_all(
 ) -> Vec<(Evidence, Facts)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { cores() } else { threads };
-    let progress =
-        Shared::new(console.progress("judge", answers.len() * matter.resampling.resamples), "resamples");
+    let progress = SharedProgress::new(
+        console.progress("judge", answers.len() * matter.resampling.resamples),
+        "resamples",
+    );
     let judge = |answers| tally::judge(matter, answers, threads, &|more| progress.advance(more));
     let judged = answers.iter().map(judge).collect();
     progress.finish();
@@ -258,31 +259,6 @@ fn positive(subject: &Subject) -> usize {
         _ => None,
     };
     named.unwrap_or(1)
-}
-
-/// Progress that several threads report on.
-struct Shared {
-    progress: Mutex<Progress>,
-    of: &'static str,
-}
-
-impl Shared {
-    fn new(progress: Progress, of: &'static str) -> Self {
-        Shared { progress: Mutex::new(progress), of }
-    }
-
-    fn advance(&self, more: usize) {
-        if let Ok(mut progress) = self.progress.lock() {
-            let rate = progress.rate();
-            progress.advance(more, || format!("{rate:.0} {}/s", self.of));
-        }
-    }
-
-    fn finish(self) {
-        if let Ok(progress) = self.progress.into_inner() {
-            progress.finish();
-        }
-    }
 }
 
 /// Figures by name, as they stand in a report.

@@ -142,7 +142,7 @@ const LENGTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 /// The padded tokens of a batch of many texts, at least: larger ones leave the caches.
 const BATCH_TOKENS: usize = 512;
 /// How long a model is warmed up for its turn: small ones need several runs to have the caches for themselves.
-const WARM_UP: Duration = Duration::from_millis(20);
+pub const WARM_UP: Duration = Duration::from_millis(20);
 /// The processes that open a model.
 const PROBES: usize = 3;
 

@@ -5,6 +5,7 @@ use super::probe::{Probe, Request};
 use super::{Candidate, LENGTHS, Latency, PROBES, PerMillion, Settings, Throughput, Turns, percentile};
 use crate::asking::ask;
 use crate::console::Progress;
+use crate::measure::evenly;
 use crate::tokens::Encodings;
 use anyhow::Result;
 use teacher::Tokens;
@@ -111,8 +112,7 @@ impl Latency {
 
 /// Returns the texts of a throughput, of so many.
 fn spread(count: usize) -> impl Iterator<Item = usize> {
-    let chosen = count.min(Settings::TEXTS);
-    (0..chosen).map(move |place| place * count / chosen)
+    evenly(count, Settings::TEXTS)
 }
 
 /// Returns the rates of the texts that took this long.

@@ -2,12 +2,11 @@
 
 use super::plan::{Plan, Texts};
 use crate::asking::ask;
-use crate::console::Console;
+use crate::console::{Console, SharedProgress};
 use crate::error::explained;
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
 use ndarray::Array2;
-use std::sync::Mutex;
 use teacher::Teacher;
 
 /// The texts of the corpus whose logits are compared: fewer than this, chosen so that they hold every piece they can.
@@ -76,17 +75,11 @@ pub fn compare_logits(
     new: &mut Teacher,
     console: &Console,
 ) -> Result<()> {
-    let progress = Mutex::new(console.progress("prove", 2 * sample.old.len()));
-    let advance = |more| {
-        if let Ok(mut progress) = progress.lock() {
-            progress.advance(more, String::new);
-        }
-    };
+    let progress = SharedProgress::new(console.progress("prove", 2 * sample.old.len()), "texts");
+    let advance = |more| progress.advance(more);
     let before = ask(old, &sample.old, 0..sample.old.len(), &advance)?;
     let after = ask(new, &sample.new, 0..sample.new.len(), &advance)?;
-    if let Ok(progress) = progress.into_inner() {
-        progress.finish();
-    }
+    progress.finish();
     match largest_difference(&before, &after) {
         Some(0.0) => Ok(()),
         Some(difference) => Err(fault(format!("logits differ by {difference:.1e}"))),

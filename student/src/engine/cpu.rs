@@ -161,12 +161,21 @@ mod tests {
     use crate::init::{random, uniform};
 
     fn engine() -> CpuEngine<Bert> {
+        sized(12, 16)
+    }
+
+    /// An engine whose matrices are large enough to be rounded.
+    fn wide() -> CpuEngine<Bert> {
+        sized(48, 64)
+    }
+
+    fn sized(hidden_size: usize, intermediate_size: usize) -> CpuEngine<Bert> {
         let config = BertConfig {
             vocab_size: 60,
-            hidden_size: 12,
+            hidden_size,
             num_hidden_layers: 1,
             num_attention_heads: 2,
-            intermediate_size: 16,
+            intermediate_size,
             max_position_embeddings: 8,
             ..BertConfig::default()
         };
@@ -229,22 +238,6 @@ mod tests {
         let (bert, params) = engine.model();
         let model = Model::lower(bert, params, &BTreeMap::new()).expect("the model is small");
         model.rounding(&Storage::of(format))
-    }
-
-    /// An engine whose matrices are large enough to be rounded.
-    fn wide() -> CpuEngine<Bert> {
-        let config = BertConfig {
-            vocab_size: 60,
-            hidden_size: 48,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 64,
-            max_position_embeddings: 8,
-            ..BertConfig::default()
-        };
-        let bert = Bert::new(config).expect("the sizes make a model");
-        let params = random(bert.layout(), 0.3, 1);
-        CpuEngine::new(bert, params, 2, Precision::F32).expect("threads start")
     }
 
     #[test]

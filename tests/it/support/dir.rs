@@ -4,6 +4,7 @@ use super::{corpus, tiny};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use student::bert::BertConfig;
 
 /// A temporary folder in which commands run.
 pub struct Dir(tempfile::TempDir);
@@ -27,6 +28,22 @@ impl Dir {
         dir.write("train.tsv", corpus::tsv(200, 1));
         dir.write("dev.tsv", corpus::tsv(60, 2));
         dir
+    }
+
+    /// Returns a prepared folder with the shape of a student of one layer in `student.json`.
+    pub fn with_student() -> Self {
+        let dir = Dir::prepared();
+        let config = tiny::config(&["negative", "positive"]);
+        dir.write("student.json", BertConfig { num_hidden_layers: 1, ..config }.to_json());
+        dir
+    }
+
+    /// Starts the binary, and kills it as soon as a condition holds.
+    pub fn kill_when(&self, arguments: &str, condition: impl FnMut() -> bool) {
+        let mut child = quietly(&mut self.command(arguments));
+        wait_until(condition);
+        child.kill().expect("the run can be killed");
+        child.wait().expect("the run ends");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! What the tests stand on: a folder of their own, a made-up language, a tiny model, and the binary.
 
+pub mod asking;
 pub mod corpus;
 pub mod dir;
 pub mod tiny;

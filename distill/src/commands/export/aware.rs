@@ -7,20 +7,16 @@ use crate::blueprint::{Blueprint, Purpose};
 use crate::bundle::{self, Bundle};
 use crate::cli::ExportArgs;
 use crate::commands::Opener;
-use crate::commands::material::{Shelf, Signal, prepare, required};
+use crate::commands::material::{Shelf, Signal, Source, prepare, required, sources};
 use crate::commands::run::{RECIPE, Run};
 use crate::corpus::Subject;
 use crate::error::explained;
-use crate::examples::Examples;
 use crate::recipe::{Recipe, StudentSection};
 use crate::run_folder::{Existing, RunFolder};
-use crate::soft_labels::{Kept, ask_teacher};
 use crate::table::folder_of;
 use crate::trainer::course;
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use student::quant::Range;
 
 /// The learning rate: the student has learnt already, and only settles on what can be stored.
@@ -50,24 +46,14 @@ pub fn train(
     let shelf = Shelf { subject: &subject, folder: folder_of(&labels), threads: opener.threads(), console };
     let tables = shelf.tables(&recipe.data, &own)?;
     let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
-    let data = recipe.data.clone();
-    let as_the_teacher_reads = || match tokenizer.encodes_like(&own) {
-        true => Ok(tables.clone()),
-        false => shelf.tables(&data, &tokenizer),
-    };
-    let kept = Kept::new(&labels, None, &teacher, &tokenizer, &subject)?;
-    let store = ask_teacher(&mut teacher, &kept, &tables, &as_the_teacher_reads, console)?;
-    Examples::taught_by([&mut train, &mut eval], &Arc::new(store))?;
+    let mut source = Source { teacher: &mut teacher, tokenizers: [&tokenizer, &own], labels: &labels };
+    source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
     let purpose = Purpose::of(&subject, &own)?;
     let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
     let length = |example| train.length(example);
     let course = course(train.len(), &length, &recipe.train);
     recipe.resolve(course.total_steps(), RATE);
-    let sources = BTreeMap::from([
-        ("teacher".to_owned(), teacher.fingerprint()?.to_owned()),
-        ("train".to_owned(), train.table().fingerprint().to_owned()),
-        ("eval".to_owned(), eval.table().fingerprint().to_owned()),
-    ]);
+    let sources = sources(Some(&teacher), &train, &eval)?;
     drop(teacher);
     let run = Run {
         folder: &folder,

@@ -5,16 +5,17 @@ use super::interval;
 use super::timing::{self, Speed};
 use crate::asking::ask;
 use crate::commands::Opener;
+use crate::console::SharedProgress;
+use crate::cost::file_bytes;
 use crate::measure;
 use crate::metrics::argmax;
 use crate::tokens::Encodings;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use student::export::Format;
 use teacher::{Options, Teacher};
 
@@ -85,7 +86,7 @@ pub fn measure(
         all.push(Measured {
             format: format.name(),
             file,
-            bytes: bytes_of(path)?,
+            bytes: file_bytes(path)?,
             quality,
             interval: interval::of_figure(&exam.subject, logits.view(), &exam.gold),
             drop: 100.0 * drop,
@@ -116,14 +117,6 @@ impl Measured {
     }
 }
 
-/// Returns the size of a file.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn bytes_of(path: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?.len())
-}
-
 /// Returns what a file says of every text.
 ///
 /// # Errors
@@ -131,16 +124,9 @@ pub fn bytes_of(path: &Path) -> Result<u64> {
 pub fn say(path: &Path, exam: &Exam, opener: &Opener<'_>, what: &str) -> Result<Array2<f32>> {
     let notify = |line: &str| opener.console.say(line);
     let mut model = Teacher::open(path, &opener.options(&notify))?;
-    let progress = Mutex::new(opener.console.progress(what, exam.texts.len()));
-    let logits = ask(&mut model, &exam.texts, 0..exam.texts.len(), &|more| {
-        if let Ok(mut progress) = progress.lock() {
-            let rate = progress.rate();
-            progress.advance(more, || format!("{rate:.0} texts/s"));
-        }
-    });
-    if let Ok(progress) = progress.into_inner() {
-        progress.finish();
-    }
+    let progress = SharedProgress::new(opener.console.progress(what, exam.texts.len()), "texts");
+    let logits = ask(&mut model, &exam.texts, 0..exam.texts.len(), &|more| progress.advance(more));
+    progress.finish();
     logits
 }
 
@@ -151,8 +137,7 @@ const TOGETHER_TOKENS: usize = 1 << 12;
 /// Returns how much a logit changes at most from a text alone to one in a padded batch, and how often the class does.
 fn independence(path: &Path, texts: &Encodings, opener: &Opener<'_>) -> Result<(f32, f64)> {
     let notify = |line: &str| opener.console.say(line);
-    let chosen: Vec<usize> =
-        (0..texts.len().min(TOGETHER)).map(|i| i * texts.len() / texts.len().min(TOGETHER)).collect();
+    let chosen: Vec<usize> = measure::evenly(texts.len(), TOGETHER).collect();
     let said = |batch_tokens| {
         let options = Options { batch_tokens, ..opener.options(&notify) };
         ask(&mut Teacher::open(path, &options)?, texts, chosen.iter().copied(), &|_| {})

@@ -15,6 +15,7 @@ use crate::bundle::{self, Bundle};
 use crate::card::{Card, Weights};
 use crate::cli::{Common, ExportArgs};
 use crate::console::Console;
+use crate::cost::file_bytes;
 use crate::run_folder::{Existing, RunFolder};
 use crate::vocabulary::{self, Staged};
 use anyhow::{Context, Result};
@@ -111,7 +112,7 @@ pub fn note_figures(stage: &Path, all: &mut [Measured], exam: &Exam) -> Result<(
     for measured in all {
         let path = stage.join(measured.file);
         Model::read(&path)?.with_notes(&measured.notes(exam)).write(&path)?;
-        measured.bytes = measured::bytes_of(&path)?;
+        measured.bytes = file_bytes(&path)?;
     }
     Ok(())
 }

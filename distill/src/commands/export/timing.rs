@@ -3,19 +3,20 @@
 use crate::commands::Opener;
 use crate::commands::bench::sentences::sentences;
 use crate::cost::clock::{Cost, median, timed};
+use crate::cost::{Turns, WARM_UP};
 use crate::tokens::Tokenizer;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use teacher::{Options, Teacher, Tokens};
 
 /// The batches that are timed: texts, and tokens of a text.
 const BATCHES: [[usize; 2]; 3] = [[1, 16], [1, 128], [16, 32]];
 
-/// How long a batch is timed for each file, and how often at most.
+/// How often a batch is timed for each file, and for how long.
+const TURNS: Turns = Turns { warm_up: WARM_UP, runs: 10, rounds: 1..=5, budget: BUDGET };
 const BUDGET: Duration = Duration::from_millis(400);
-const RUNS: usize = 101;
 
 /// How fast a file answers, on one thread.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -55,19 +56,13 @@ pub fn time(paths: &[&Path], tokenizer: &Tokenizer, opener: &Opener<'_>) -> Resu
 
 /// Returns the median cost of a batch for each model.
 fn in_turn(models: &mut [Teacher], batch: &[Tokens<'_>]) -> Result<Vec<Cost>> {
-    let mut costs = vec![Vec::new(); models.len()];
-    for model in models.iter_mut() {
-        model.logits(batch, &|_| {})?;
-    }
-    let (start, budget) = (Instant::now(), BUDGET * models.len() as u32);
-    while costs[0].len() < 5 || (costs[0].len() < RUNS && start.elapsed() < budget) {
-        for (model, costs) in models.iter_mut().zip(&mut costs) {
-            let (logits, cost) = timed(|| model.logits(batch, &|_| {}));
-            logits?;
-            costs.push(cost);
-        }
-    }
-    Ok(costs.iter().map(|costs| median(costs)).collect())
+    let count = models.len();
+    let turns = Turns { budget: BUDGET * count as u32, ..TURNS };
+    let run = |model: usize| {
+        let (logits, cost) = timed(|| models[model].logits(batch, &|_| {}));
+        logits.map(|_| cost)
+    };
+    Ok(turns.take(count, run, |_| {})?.iter().map(|costs| median(costs)).collect())
 }
 
 impl Speed {

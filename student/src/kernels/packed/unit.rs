@@ -139,6 +139,13 @@ impl Unit {
     }
 }
 
+/// Returns the first of the units, or the one that an environment variable names if it is among them.
+pub(super) fn chosen<U: Copy>(available: &[U], name: fn(U) -> &'static str, variable: &str) -> U {
+    let forced = std::env::var(variable).ok();
+    let named = available.iter().find(|&&unit| Some(name(unit)) == forced.as_deref());
+    *named.unwrap_or(&available[0])
+}
+
 fn is_single<F: 'static>() -> bool {
     TypeId::of::<F>() == TypeId::of::<f32>()
 }

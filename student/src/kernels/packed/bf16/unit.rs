@@ -3,6 +3,7 @@
 use super::Block;
 use crate::kernels::Onto;
 use crate::kernels::packed::square::Square;
+use crate::kernels::packed::unit::chosen;
 use std::sync::OnceLock;
 
 /// A part of the processor that multiplies blocks of bfloat16.
@@ -25,12 +26,7 @@ impl Unit {
     /// Returns the fastest unit that the processor has, or the one that `DISTILL_BF16_UNIT` names if it has it.
     pub fn best() -> Unit {
         static BEST: OnceLock<Unit> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let available = Unit::available();
-            let forced = std::env::var(FORCE).ok();
-            let named = available.iter().find(|unit| Some(unit.name()) == forced.as_deref());
-            named.copied().unwrap_or(available[0])
-        })
+        *BEST.get_or_init(|| chosen(&Unit::available(), Unit::name, FORCE))
     }
 
     /// Returns the units that the processor has, fastest first.

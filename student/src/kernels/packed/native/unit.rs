@@ -7,6 +7,7 @@ use crate::Real;
 use crate::kernels::Onto;
 use crate::kernels::packed::square::Square;
 use crate::kernels::packed::tiles::Order;
+use crate::kernels::packed::unit::chosen;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::simd::{Avx2, Avx512};
 use crate::kernels::vectorized;
@@ -33,12 +34,7 @@ impl Unit {
     /// Returns the fastest unit for `f32` that the processor has, or the one that `DISTILL_F32_UNIT` names if it has it.
     pub fn best() -> Unit {
         static BEST: OnceLock<Unit> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let available = Unit::available();
-            let forced = std::env::var(FORCE).ok();
-            let named = available.iter().find(|unit| Some(unit.name()) == forced.as_deref());
-            named.copied().unwrap_or(available[0])
-        })
+        *BEST.get_or_init(|| chosen(&Unit::available(), Unit::name, FORCE))
     }
 
     /// Returns the units for `f32` that the processor has, fastest first.
