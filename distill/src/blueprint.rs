@@ -6,7 +6,7 @@ use crate::recipe::StudentSection;
 use crate::tokens::Tokenizer;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use student::bert::{Bert, BertConfig, PRESETS, Preset, ProblemType};
+use student::bert::{Bert, BertConfig, Family, PRESETS, Preset, ProblemType};
 use student::weights::Weights;
 use student::{Architecture, Arena, checkpoint, import, init};
 
@@ -66,7 +66,7 @@ impl Blueprint {
             true => ProblemType::Regression,
             false => ProblemType::SingleLabelClassification,
         });
-        config.architectures = BertConfig::default().architectures;
+        config.architectures = vec![config.model_type.classifier().into()];
         if let Some(rate) = section.dropout {
             (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (rate, rate);
             config.classifier_dropout = None;
@@ -95,10 +95,11 @@ fn shape(section: &StudentSection, purpose: &Purpose) -> Result<BertConfig> {
     {
         config.num_hidden_layers = layers.len();
     }
-    for (what, has, needs) in [
-        ("word", config.vocab_size, purpose.vocab_size),
-        ("segment", config.type_vocab_size, purpose.num_segments),
-    ] {
+    // A body without segments reads a pair as one text with a separator in it, whatever its tokenizer tells apart.
+    let segments = if config.model_type.has_segments() { purpose.num_segments } else { 0 };
+    for (what, has, needs) in
+        [("word", config.vocab_size, purpose.vocab_size), ("segment", config.type_vocab_size, segments)]
+    {
         if has < needs {
             return Err(explained(
                 format!("the student has {has} {what} embeddings, but its tokenizer {needs} {what}s"),
@@ -113,7 +114,8 @@ fn named_shape(shape: &str, purpose: &Purpose) -> Result<BertConfig> {
     let path = Path::new(shape);
     if let Some(preset) = Preset::named(shape) {
         let config = preset.config(purpose.vocab_size, purpose.labels.clone());
-        Ok(BertConfig { type_vocab_size: purpose.num_segments, ..config })
+        let segments = if preset.family.has_segments() { purpose.num_segments } else { 0 };
+        Ok(BertConfig { type_vocab_size: segments, ..config })
     } else if path.exists() {
         read_config(&config_of(path)?)
     } else {
@@ -156,6 +158,11 @@ fn with_weights(shape: Option<&str>) -> Option<PathBuf> {
     find_weights(folder).map(|_| folder.to_owned())
 }
 
+/// Says whether a tensor stands above the layers: what a file lacks there starts at random.
+fn is_of_head(name: &str) -> bool {
+    ["pooler", "classifier", "projection"].iter().any(|part| name.contains(part))
+}
+
 /// Returns the file with the weights of a model: safetensors where there is one, else the ONNX graph.
 fn find_weights(model: &Path) -> Option<PathBuf> {
     if model.is_file() {
@@ -189,6 +196,13 @@ fn copy(bert: &Bert, params: &mut Arena, source: &Path, layers: Option<&[usize]>
         weights.remove("classifier.weight");
         weights.remove("classifier.bias");
     }
+    if bert.config().model_type == Family::DistilBert && weights.get("pre_classifier.weight").is_none() {
+        // A pooler is followed by the tangent: as a map before the positive part it would start from something else.
+        for pooler in ["bert.pooler.dense", "pooler.dense"] {
+            weights.remove(&format!("{pooler}.weight"));
+            weights.remove(&format!("{pooler}.bias"));
+        }
+    }
     let (has, wants) = (weights.num_layers(), bert.config().num_hidden_layers);
     if layers.is_none() && has != wants {
         let spread: Vec<String> =
@@ -199,11 +213,7 @@ fn copy(bert: &Bert, params: &mut Arena, source: &Path, layers: Option<&[usize]>
         ));
     }
     let loaded = weights.load(bert.layout(), params, layers)?;
-    let missing: Vec<&String> = loaded
-        .missing
-        .iter()
-        .filter(|name| !name.contains("pooler") && !name.starts_with("classifier"))
-        .collect();
+    let missing: Vec<&String> = loaded.missing.iter().filter(|name| !is_of_head(name)).collect();
     if let Some(first) = missing.first() {
         return Err(explained(
             format!("`{}` lacks {} tensors of the student, e.g. `{first}`", source.display(), missing.len()),

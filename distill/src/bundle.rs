@@ -12,7 +12,7 @@ use student::engine::{CpuEngine, Engine};
 use student::export::onnx;
 use student::files::write_atomically;
 use student::import::onnx::summary;
-use student::{Architecture, Arena, Precision, checkpoint};
+use student::{Architecture, Arena, Asked, Precision, checkpoint};
 use teacher::{Options, Teacher};
 
 /// The graph's place in a bundle.
@@ -133,7 +133,7 @@ pub fn verify(
         let options = Options { batch_tokens: VERIFIED_BATCH_TOKENS, ..options.clone() };
         let mut model = Teacher::open(&graph, &options)?;
         let exported = ask(&mut model, texts, chosen.iter().copied(), &|_| {})?;
-        let native = engine.evaluate(&texts.pack(chosen.iter().copied())).logits;
+        let native = engine.evaluate(&texts.pack(chosen.iter().copied()), &Asked::logits()).logits;
         let difference = (&exported - &native).iter().fold(0.0_f32, |max, d| max.max(d.abs()));
         let verification = Verification { examples: chosen.len(), max_difference: difference };
         if difference <= TOLERANCE {

@@ -24,6 +24,7 @@ pub mod cost;
 pub mod data;
 pub mod error;
 pub mod examples;
+pub mod insight;
 pub mod labels;
 pub mod log;
 pub mod measure;

@@ -5,7 +5,7 @@ use student::bert::{Bert, Preset};
 use student::engine::DropoutKey;
 use student::measure::random_batch;
 use student::optim::AdamWStep;
-use student::{Architecture, CpuEngine, Engine, OutputGrads, Precision, init};
+use student::{Architecture, Asked, CpuEngine, Engine, OutputGrads, Precision, init};
 
 /// As in the command: a step allocates what the step before it has freed.
 #[global_allocator]
@@ -32,8 +32,8 @@ fn step(criterion: &mut Criterion) {
                     (random_batch(VOCAB_SIZE, &vec![length; sequences], key.pass), key)
                 };
                 let step = |(batch, key)| {
-                    let logits = engine.forward(&batch, key).logits;
-                    engine.backward(OutputGrads { logits }).expect("forward came before");
+                    let logits = engine.forward(&batch, &Asked::logits(), key).logits;
+                    engine.backward(OutputGrads::of_logits(logits)).expect("forward came before");
                     engine.update(&AdamWStep::default())
                 };
                 b.iter_batched(next, step, BatchSize::PerIteration);

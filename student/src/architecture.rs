@@ -2,22 +2,59 @@
 
 use crate::export::onnx::GraphBuilder;
 use crate::{Arena, Layout, PackedBatch, Params, Real};
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 
 pub use crate::kernels::DropoutKey;
 
-/// What a model says about one packed batch.
-#[derive(Clone, Debug, PartialEq)]
+/// What of a model is asked for. Layers count from 1 to L; what comes out of the embeddings is hidden state 0.
+///
+/// A model computes no more than is asked of it: not the layers above, nor in the last layer what only a head on first
+/// tokens would read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether the head is asked.
+    pub logits: bool,
+    /// The hidden states, ascending: what comes out of these layers.
+    pub hidden: Vec<usize>,
+    /// The layers, ascending, whose attention scores are asked for.
+    pub scores: Vec<usize>,
+    /// The layers, ascending, whose queries, keys and values are asked for.
+    pub qkv: Vec<usize>,
+}
+
+impl Asked {
+    /// Asks the head alone.
+    pub fn logits() -> Self {
+        Asked { logits: true, ..Asked::default() }
+    }
+
+    /// Returns the highest layer from which something inside is asked, 0 for none above the embeddings.
+    pub fn deepest(&self) -> usize {
+        [&self.hidden, &self.scores, &self.qkv].into_iter().flatten().copied().max().unwrap_or(0)
+    }
+}
+
+/// What a model says about one packed batch. What was not asked for is empty.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outputs<F = f32> {
     /// One row for each read-out position, [R, C]; for a sentence head R = B.
     pub logits: Array2<F>,
+    /// Of each layer that was asked, [N, H]; as wide as the projection where the model has one.
+    pub hidden: Vec<Array2<F>>,
+    /// Of each layer that was asked and each sequence, the scores before the softmax, [A, T, T].
+    pub scores: Vec<Vec<Array3<F>>>,
+    /// Of each layer that was asked, queries, keys and values, each [N, H], head by head.
+    pub qkv: Vec<[Array2<F>; 3]>,
 }
 
 /// The gradient of a loss with respect to each part of [`Outputs`], in the same shape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputGrads<F = f32> {
-    /// The gradient with respect to the logits, [R, C].
-    pub logits: Array2<F>,
+pub type OutputGrads<F = f32> = Outputs<F>;
+
+impl<F> Outputs<F> {
+    /// Makes outputs of logits alone.
+    pub fn of_logits(logits: Array2<F>) -> Self {
+        Outputs { logits, hidden: Vec::new(), scores: Vec::new(), qkv: Vec::new() }
+    }
 }
 
 /// Whether a forward pass is for use or for training.
@@ -37,11 +74,12 @@ pub trait Architecture: Send + Sync {
     /// Returns the table of all tensors.
     fn layout(&self) -> &Layout;
 
-    /// Returns what the model says about the batch, and what the backward pass will need.
+    /// Returns what the model says about the batch, as far as it is asked, and what the backward pass will need.
     fn forward<F: Real>(
         &self,
         params: &Params<'_, F>,
         batch: &PackedBatch,
+        asked: &Asked,
         mode: Mode,
     ) -> (Outputs<F>, Self::Saved<F>);
 

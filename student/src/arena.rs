@@ -93,6 +93,11 @@ impl Layout {
         Some(Slot { offset: entry.offset, shape: [entry.shape[0], entry.shape[1]] })
     }
 
+    /// Gives every tensor another name.
+    pub(crate) fn rename(&mut self, to: impl Fn(&str) -> String) {
+        self.entries.iter_mut().for_each(|entry| entry.name = to(&entry.name));
+    }
+
     /// Starts declaring tensors whose names begin with `name`.
     pub fn scope(&mut self, name: &str) -> Scope<'_> {
         Scope { layout: self, prefix: name.to_owned() }

@@ -37,7 +37,7 @@ pub mod quant;
 pub mod real;
 pub mod weights;
 
-pub use architecture::{Architecture, Mode, OutputGrads, Outputs};
+pub use architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
 pub use arena::{Arena, Layout, Scope, Slot};
 pub use batch::PackedBatch;
 pub use engine::{CpuEngine, Engine, Snapshot};

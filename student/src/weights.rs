@@ -1,5 +1,6 @@
 //! Weights that were read from a file of any format, on their way into a model.
 
+use crate::bert::name_in_bert;
 use crate::{Arena, Error, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -71,8 +72,8 @@ impl Weights {
 
     /// Copies into `params` what the file has of the model's tensors; layer `i` takes layer `layers[i]` of the file.
     ///
-    /// Names are compared without what wrappers put before them (`model.`, `bert.`, `encoder.model.`, nothing), and the
-    /// old `gamma` and `beta` of a normalisation count as its `weight` and `bias`. Buffers of ids and the heads of
+    /// Names are compared without what wrappers put before them (`model.`, `bert.`, `encoder.model.`, nothing), those of
+    /// DistilBERT count as BERT's, and the old `gamma` and `beta` of a normalisation count as its `weight` and `bias`. Buffers of ids and the heads of
     /// pre-training (`cls.`) are not reported as unused.
     ///
     /// # Errors
@@ -159,6 +160,7 @@ pub(crate) fn canonical(name: &str) -> String {
     if name.starts_with("cls.") {
         return name.to_owned();
     }
+    let name = &name_in_bert(name);
     let name = match name.rsplit_once('.') {
         Some((norm, "gamma")) => format!("{norm}.weight"),
         Some((norm, "beta")) => format!("{norm}.bias"),
@@ -199,7 +201,7 @@ fn chosen(name: String, layers: &[usize]) -> String {
 }
 
 fn is_expected_to_be_unused(name: &str) -> bool {
-    name.ends_with("_ids") || name.starts_with("cls.")
+    name.ends_with("_ids") || name.starts_with("cls.") || name.starts_with("vocab_")
 }
 
 #[cfg(test)]

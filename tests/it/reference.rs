@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use student::architecture::Mode;
 use student::bert::{Bert, BertConfig};
 use student::optim::{AdamW, AdamWStep};
-use student::{Architecture, Arena, OutputGrads, PackedBatch, Real, checkpoint};
+use student::{Architecture, Arena, Asked, PackedBatch, Real, checkpoint};
 
 struct Reference {
     bytes: Vec<u8>,
@@ -85,16 +85,16 @@ fn check<F: Real>(tolerance: f64) {
     let reference = Reference::read();
     let (bert, batch, gold) = (&reference.bert, reference.batch(), reference.gold());
     let teacher = reference.teacher().mapv(F::of);
-    let target = Target { soft: Some(ArrayView2::from(&teacher)), gold: &gold };
+    let target =
+        Target { soft: Some(ArrayView2::from(&teacher)), gold: &gold, inside: None, offsets: &[] };
     let (mut params, mut grads) = (reference.params.cast::<F>(), Arena::<F>::zeros(bert.layout()));
     let mut optimizer = AdamW::new(bert.layout());
     let settings = AdamWStep { learning_rate: 1e-3, ..AdamWStep::default() };
     for step in 0..3 {
-        let (outputs, saved) = bert.forward(&(&params).into(), &batch, Mode::Evaluate);
-        let (evaluation, d_logits) =
-            reference.objective.evaluate(outputs.logits.view(), &target, Totals::of(&gold));
+        let (outputs, saved) = bert.forward(&(&params).into(), &batch, &Asked::logits(), Mode::Evaluate);
+        let (evaluation, d_outputs) = reference.objective.evaluate(&outputs, &target, Totals::of(&gold, []));
         assert_close("loss", &[evaluation.total], &[reference.numbers("step_losses")[step]], tolerance);
-        bert.backward(&(&params).into(), saved, OutputGrads { logits: d_logits }, &mut grads);
+        bert.backward(&(&params).into(), saved, d_outputs, &mut grads);
         if step == 0 {
             let logits: Vec<F> = outputs.logits.iter().copied().collect();
             assert_close("logits", &logits, &reference.numbers("logits"), tolerance);

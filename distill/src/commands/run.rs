@@ -162,6 +162,7 @@ impl Run<'_> {
             engine,
             objective: &objective,
             train: self.train,
+            insight: None,
             settings: &self.recipe.train,
             score: scorer.as_ref().map(|scorer| scorer as &dyn crate::trainer::Score),
             checkpoint,

@@ -4,41 +4,39 @@
 //! [`Objective`] turns sums into means over the examples of a whole optimiser step, so that the way a step is cut
 //! into batches does not change what is learnt.
 
+mod attention_kl;
 mod cross_entropy;
+mod hidden_cosine;
+mod hidden_mse;
+mod inside;
 mod kl;
 mod label_mse;
+mod layer_map;
 mod logit_mse;
+mod loss;
+mod relation_kl;
+mod score_mse;
 mod softmax;
 
+pub use attention_kl::attention_kl;
 pub use cross_entropy::cross_entropy;
+pub use hidden_cosine::hidden_cosine;
+pub use hidden_mse::hidden_mse;
+pub use inside::{Comparison, Sizes};
 pub use kl::kl;
 pub use label_mse::label_mse;
+pub use layer_map::{LayerMap, Rule};
 pub use logit_mse::logit_mse;
+pub use loss::{Loss, Needs, Part, Unit};
+pub use relation_kl::relation_kl;
+pub use score_mse::score_mse;
 pub use softmax::log_softmax;
 
 use crate::error::explained;
 use crate::task::Gold;
 use anyhow::Result;
-use ndarray::{Array2, ArrayView2};
-use serde::{Deserialize, Serialize};
-use student::Real;
-
-/// A loss between what the student says and what it should say.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// The divergence from the teacher's softened distribution; see [`kl`].
-    Kl {
-        /// T; higher is softer.
-        temperature: f64,
-    },
-    /// The negative log-likelihood of the gold class; see [`cross_entropy`].
-    CrossEntropy,
-    /// The squared distance from the teacher's logits; see [`logit_mse`].
-    LogitMse,
-    /// The squared distance from the gold value of a regression; see [`label_mse`].
-    LabelMse,
-}
+use ndarray::{Array2, Array3, ArrayView2};
+use student::{Asked, OutputGrads, Outputs, Real};
 
 /// A loss and its share of the objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +51,7 @@ pub struct Term {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     terms: Vec<Term>,
+    comparison: Comparison,
 }
 
 /// What is known about the examples of a batch.
@@ -62,15 +61,23 @@ pub struct Target<'a, F> {
     pub soft: Option<ArrayView2<'a, F>>,
     /// The gold labels, `[B]`.
     pub gold: &'a [Gold],
+    /// What goes on inside the teacher, as far as [`Objective::tapped`] asks.
+    pub inside: Option<&'a Outputs<F>>,
+    /// Where the sequences of the packed batch begin, [B + 1].
+    pub offsets: &'a [usize],
 }
 
-/// By how many examples the sums of an optimiser step are divided.
+/// By how many the sums of an optimiser step are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
     /// All examples.
     pub examples: usize,
     /// Those with a gold label.
     pub labelled: usize,
+    /// All tokens.
+    pub tokens: usize,
+    /// All pairs of tokens of one sequence.
+    pub pairs: usize,
 }
 
 /// The value of an objective on one batch.
@@ -82,39 +89,25 @@ pub struct Evaluation {
     pub terms: Vec<f64>,
 }
 
-impl Loss {
-    /// Returns the name of the loss in recipes and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Loss::Kl { .. } => "kl",
-            Loss::CrossEntropy => "cross_entropy",
-            Loss::LogitMse => "logit_mse",
-            Loss::LabelMse => "label_mse",
-        }
-    }
-
-    /// Says whether the loss compares with the teacher (and not with gold labels).
-    fn needs_teacher(self) -> bool {
-        matches!(self, Loss::Kl { .. } | Loss::LogitMse)
-    }
-
-    /// Returns the sum over the examples and its gradient with respect to the logits, both [B, C].
-    fn value_and_grad<F: Real>(self, logits: ArrayView2<'_, F>, target: &Target<'_, F>) -> (F, Array2<F>) {
-        let soft = || target.soft.expect("the objective was checked against what the data supplies");
-        match self {
-            Loss::Kl { temperature } => kl(logits, soft(), F::of(temperature)),
-            Loss::CrossEntropy => cross_entropy(logits, target.gold),
-            Loss::LogitMse => logit_mse(logits, soft()),
-            Loss::LabelMse => label_mse(logits, target.gold),
-        }
-    }
-}
-
 impl Totals {
-    /// Counts the examples behind `gold`.
-    pub fn of(gold: &[Gold]) -> Self {
+    /// Counts the examples behind `gold`, and the tokens of sequences of these lengths.
+    pub fn of(gold: &[Gold], lengths: impl IntoIterator<Item = usize>) -> Self {
         let labelled = gold.iter().filter(|gold| **gold != Gold::Missing).count();
-        Totals { examples: gold.len(), labelled }
+        let totals = Totals { examples: gold.len(), labelled, ..Totals::default() };
+        lengths.into_iter().fold(totals, |totals, length| Totals {
+            tokens: totals.tokens + length,
+            pairs: totals.pairs + length * length,
+            ..totals
+        })
+    }
+
+    fn number_of(&self, unit: Unit) -> usize {
+        match unit {
+            Unit::Example => self.examples,
+            Unit::Labelled => self.labelled,
+            Unit::Token => self.tokens,
+            Unit::Pair => self.pairs,
+        }
     }
 }
 
@@ -143,7 +136,34 @@ impl Objective {
             let hint = "give one a weight, e.g. `--set objective.kl=1`";
             return Err(explained("every term of the objective has the weight 0", hint));
         }
-        Ok(Objective { terms })
+        let comparison = Comparison::new(terms.iter().map(|term| term.loss), Vec::new());
+        Ok(Objective { terms, comparison })
+    }
+
+    /// Says which layer of the student is compared with which of the teacher.
+    ///
+    /// # Errors
+    /// When the map names layers that do not exist, or a term cannot compare models of these sizes.
+    pub fn between(self, layers: &LayerMap, student: Sizes, teacher: Sizes) -> Result<Self> {
+        let losses = || self.terms.iter().map(|term| term.loss);
+        Comparison::check(losses(), student, teacher)?;
+        let comparison = Comparison::new(losses(), layers.pairs(student.layers, teacher.layers)?);
+        Ok(Objective { comparison, ..self })
+    }
+
+    /// Returns which layers are compared, the student's first, and what is asked of both models.
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
+    }
+
+    /// Returns what the student is asked.
+    pub fn asked(&self) -> &Asked {
+        &self.comparison.student
+    }
+
+    /// Says whether a term compares what goes on inside.
+    pub fn looks_inside(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term.loss.needs(), Needs::Inside(_)))
     }
 
     /// Returns the terms.
@@ -188,28 +208,51 @@ impl Objective {
         Ok(())
     }
 
-    /// Returns the value on a batch, and its gradient with respect to the logits, [B, C].
+    /// Returns the value on a batch, and its gradient with respect to what the student said.
     ///
-    /// `totals`: the examples of the whole optimiser step that the batch belongs to. Terms on the teacher are means
-    /// over all examples, terms on gold labels means over the labelled ones.
+    /// `totals`: of the whole optimiser step that the batch belongs to. Each term is a mean over its [`Unit`]s.
     pub fn evaluate<F: Real>(
         &self,
-        logits: ArrayView2<'_, F>,
+        outputs: &Outputs<F>,
         target: &Target<'_, F>,
         totals: Totals,
-    ) -> (Evaluation, Array2<F>) {
-        let mut d_logits = Array2::zeros(logits.dim());
+    ) -> (Evaluation, OutputGrads<F>) {
+        let mut d_outputs = zeros_like(outputs);
         let mut evaluation = Evaluation { total: 0.0, terms: Vec::with_capacity(self.terms.len()) };
         for Term { weight, loss } in &self.terms {
-            let count = if loss.needs_teacher() { totals.examples } else { totals.labelled };
-            let share = F::of(1.0 / count.max(1) as f64);
-            let (sum, gradient) = loss.value_and_grad(logits, target);
-            d_logits.scaled_add(F::of(*weight) * share, &gradient);
+            let share = F::of(1.0 / totals.number_of(loss.unit()).max(1) as f64);
+            let scale = F::of(*weight) * share;
+            let sum = match loss.needs() {
+                Needs::Labels | Needs::Logits => {
+                    let (sum, gradient) = loss.of_logits(outputs.logits.view(), target);
+                    d_outputs.logits.scaled_add(scale, &gradient);
+                    sum
+                }
+                Needs::Inside(_) => {
+                    let teacher = target.inside.expect("a teacher was asked for what the objective compares");
+                    let sides = [outputs, teacher];
+                    self.comparison.add(*loss, sides, target.offsets, &mut d_outputs, scale)
+                }
+            };
             let mean = (sum * share).f64();
             evaluation.total += weight * mean;
             evaluation.terms.push(mean);
         }
-        (evaluation, d_logits)
+        (evaluation, d_outputs)
+    }
+}
+
+fn zeros_like<F: Real>(outputs: &Outputs<F>) -> OutputGrads<F> {
+    let zeros = |x: &Array2<F>| Array2::zeros(x.dim());
+    OutputGrads {
+        logits: zeros(&outputs.logits),
+        hidden: outputs.hidden.iter().map(zeros).collect(),
+        scores: outputs
+            .scores
+            .iter()
+            .map(|layer| layer.iter().map(|scores| Array3::zeros(scores.dim())).collect())
+            .collect(),
+        qkv: outputs.qkv.iter().map(|qkv| qkv.each_ref().map(zeros)).collect(),
     }
 }
 

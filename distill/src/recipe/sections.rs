@@ -2,7 +2,7 @@
 
 use super::Precision;
 use crate::error::explained;
-use crate::objective::{Loss, Objective, Term};
+use crate::objective::{LayerMap, Loss, Objective, Term};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,6 +92,29 @@ pub struct ObjectiveSection {
     pub logit_mse: Option<f64>,
     /// The weight of the squared distance from gold values.
     pub label_mse: Option<f64>,
+    /// The weight of the squared distance of what comes out of the embeddings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_mse: Option<f64>,
+    /// The weight of the squared distance of hidden states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_mse: Option<f64>,
+    /// The weight of how far hidden states point apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_cosine: Option<f64>,
+    /// The weight of the squared distance of attention scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_mse: Option<f64>,
+    /// The weight of the divergence of attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_kl: Option<f64>,
+    /// The weight of the divergence of the relations of queries, of keys and of values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relation_kl: Option<f64>,
+    /// The heads into which queries, keys and values are cut for that.
+    pub relation_heads: usize,
+    /// Which layers are compared: `uniform`, `top`, `bottom`, `last`, or pairs of the student's layer and the teacher's,
+    /// which count from 1.
+    pub layers: LayerMap,
 }
 
 /// How the student is trained.
@@ -185,6 +208,14 @@ impl Default for ObjectiveSection {
             cross_entropy: None,
             logit_mse: None,
             label_mse: None,
+            embedding_mse: None,
+            hidden_mse: None,
+            hidden_cosine: None,
+            score_mse: None,
+            attention_kl: None,
+            relation_kl: None,
+            relation_heads: 12,
+            layers: LayerMap::default(),
         }
     }
 }
@@ -247,8 +278,7 @@ impl ObjectiveSection {
     /// # Errors
     /// When both the share of the teacher and a weight are given: then one of them would do nothing.
     pub fn resolve(&mut self, has_teacher: bool, has_labels: bool, regression: bool) -> Result<()> {
-        let weights = [self.kl, self.cross_entropy, self.logit_mse, self.label_mse];
-        let undecided = weights.iter().all(Option::is_none);
+        let undecided = self.weights().iter().all(|(weight, _)| weight.is_none());
         let (soft, hard) = match (self.alpha.take(), has_teacher, has_labels) {
             (Some(_), ..) if !undecided => {
                 let hint = "give `--alpha`, or the weight of each term with `--set objective.…`";
@@ -276,12 +306,23 @@ impl ObjectiveSection {
     /// # Errors
     /// As [`Objective::new`].
     pub fn objective(&self) -> Result<Objective> {
-        let term = |weight: Option<f64>, loss| Term { weight: weight.unwrap_or(0.0), loss };
-        Objective::new([
-            term(self.kl, Loss::Kl { temperature: self.temperature }),
-            term(self.cross_entropy, Loss::CrossEntropy),
-            term(self.logit_mse, Loss::LogitMse),
-            term(self.label_mse, Loss::LabelMse),
-        ])
+        let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0), loss });
+        Objective::new(terms)
+    }
+
+    /// Returns every loss with its weight, if one is given.
+    fn weights(&self) -> [(Option<f64>, Loss); 10] {
+        [
+            (self.kl, Loss::Kl { temperature: self.temperature }),
+            (self.cross_entropy, Loss::CrossEntropy),
+            (self.logit_mse, Loss::LogitMse),
+            (self.label_mse, Loss::LabelMse),
+            (self.embedding_mse, Loss::EmbeddingMse),
+            (self.hidden_mse, Loss::HiddenMse),
+            (self.hidden_cosine, Loss::HiddenCosine),
+            (self.score_mse, Loss::ScoreMse),
+            (self.attention_kl, Loss::AttentionKl),
+            (self.relation_kl, Loss::RelationKl { heads: self.relation_heads }),
+        ]
     }
 }

@@ -13,13 +13,15 @@ use checkpoint::Progress;
 use crate::batches::{BatchSize, Course, Lengths, Until};
 use crate::error::explained;
 use crate::examples::Examples;
+use crate::insight::{Insight, Pending};
 use crate::objective::{Evaluation, Objective, Target, Totals};
 use crate::recipe::TrainSection;
 use crate::task::Gold;
 use anyhow::Result;
 use ndarray::{Array2, Axis};
+use student::Asked;
 use std::sync::atomic::{AtomicBool, Ordering};
-use student::OutputGrads;
+use student::PackedBatch;
 use student::engine::{DropoutKey, Engine};
 use student::optim::{AdamWStep, Schedule};
 
@@ -85,6 +87,8 @@ pub struct Trainer<'a> {
     pub objective: &'a Objective,
     /// What it is trained on.
     pub train: &'a Examples,
+    /// Whom to ask what goes on inside the teacher, where the objective compares that.
+    pub insight: Option<&'a Insight>,
     /// The settings, with nothing left undecided.
     pub settings: &'a TrainSection,
     /// How the student is judged; nothing when there is nothing to judge it on.
@@ -108,8 +112,13 @@ impl Trainer<'_> {
     pub fn run(mut self, mut course: Course<'_>) -> Result<Outcome> {
         let mut progress = self.checkpoint.restore(self.engine)?.unwrap_or_default();
         let total = course.total_steps();
+        let mut next = None;
         while progress.step < total && !progress.stopped_early {
-            let step = self.update(&mut course, progress.step)?;
+            let number = progress.step;
+            let lesson = next.take().map_or_else(|| self.prepare(&mut course, number), Ok)?;
+            // The teacher reads the next batches while the student learns from these.
+            next = (number + 1 < total).then(|| self.prepare(&mut course, number + 1)).transpose()?;
+            let step = self.update(lesson, number, total)?;
             progress
                 .health
                 .observe(step.evaluation.total)
@@ -134,24 +143,39 @@ impl Trainer<'_> {
         Ok(Outcome { steps: progress.step, best: progress.best, interrupted: false })
     }
 
-    /// Makes the update with this number, counted from 0.
-    fn update(&mut self, course: &mut Course<'_>, number: u64) -> Result<Step> {
-        let (settings, total) = (self.settings, course.total_steps());
+    /// Packs the batches of the update with this number, counted from 0, and asks the teacher about them.
+    fn prepare(&self, course: &mut Course<'_>, number: u64) -> Result<Lesson> {
         let (epoch, batches) = course.step(number);
-        let all: Vec<Gold> = batches.iter().flatten().map(|&i| self.train.gold(i)).collect();
-        let totals = Totals::of(&all);
+        let ask = |examples: Vec<usize>| {
+            let packed = self.train.pack(&examples);
+            let inside = self.insight.map(|insight| insight.ask(packed.clone()));
+            Batch { examples, packed, inside }
+        };
+        Ok(Lesson { epoch, batches: batches.into_iter().map(ask).collect() })
+    }
+
+    /// Makes the update with this number, counted from 0.
+    fn update(&mut self, lesson: Lesson, number: u64, total: u64) -> Result<Step> {
+        let settings = self.settings;
+        let (totals, lesson_epoch) = (lesson.totals(self.train), lesson.epoch);
         let mut sum = Evaluation { total: 0.0, terms: vec![0.0; self.objective.terms().len()] };
         let mut tokens = 0;
-        for (i, batch) in batches.iter().enumerate() {
+        for (i, batch) in lesson.batches.into_iter().enumerate() {
             let key =
                 DropoutKey { seed: settings.seed, pass: number * settings.accumulate as u64 + i as u64 };
-            let packed = self.train.pack(batch);
+            let Batch { examples, packed, inside } = batch;
             tokens += packed.num_tokens();
-            let logits = self.engine.forward(&packed, key).logits;
-            let (soft, gold) = self.train.targets(batch);
-            let target = Target { soft: soft.as_ref().map(|soft| soft.view()), gold: &gold };
-            let (evaluation, logits) = self.objective.evaluate(logits.view(), &target, totals);
-            self.engine.backward(OutputGrads { logits })?;
+            let outputs = self.engine.forward(&packed, self.objective.asked(), key);
+            let (soft, gold) = self.train.targets(&examples);
+            let inside = inside.map(Pending::wait).transpose()?;
+            let target = Target {
+                soft: soft.as_ref().map(|soft| soft.view()),
+                gold: &gold,
+                inside: inside.as_ref(),
+                offsets: packed.offsets(),
+            };
+            let (evaluation, d_outputs) = self.objective.evaluate(&outputs, &target, totals);
+            self.engine.backward(d_outputs)?;
             sum.total += evaluation.total;
             sum.terms.iter_mut().zip(&evaluation.terms).for_each(|(sum, term)| *sum += term);
         }
@@ -161,7 +185,7 @@ impl Trainer<'_> {
             sum.total = f64::NAN;
         }
         let learning_rate = step.learning_rate;
-        let (epoch, examples) = (epoch + 1, totals.examples);
+        let (epoch, examples) = (lesson_epoch + 1, totals.examples);
         Ok(Step {
             step: number + 1,
             total,
@@ -209,6 +233,27 @@ impl Trainer<'_> {
     }
 }
 
+/// What an update is made from.
+struct Lesson {
+    epoch: usize,
+    batches: Vec<Batch>,
+}
+
+/// Some examples, as the student and its teacher read them.
+struct Batch {
+    examples: Vec<usize>,
+    packed: PackedBatch,
+    inside: Option<Pending>,
+}
+
+impl Lesson {
+    fn totals(&self, train: &Examples) -> Totals {
+        let gold: Vec<Gold> =
+            self.batches.iter().flat_map(|batch| &batch.examples).map(|&example| train.gold(example)).collect();
+        Totals::of(&gold, self.batches.iter().flat_map(|batch| batch.packed.sequences()).map(|it| it.len()))
+    }
+}
+
 /// Returns what the student says about every example, [examples, C], without dropout.
 pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
     const TOKENS: usize = 4096;
@@ -220,7 +265,7 @@ pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
             tokens += examples.length(next);
             next += 1;
         }
-        rows.push(engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>())).logits);
+        rows.push(engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>()), &Asked::logits()).logits);
     }
     let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
     ndarray::concatenate(Axis(0), &views).unwrap_or_default()

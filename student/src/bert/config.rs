@@ -1,5 +1,7 @@
 //! The shape of a BERT, in the words of Hugging Face's `config.json`.
 
+use super::Family;
+use super::family::{read_distilbert, write_distilbert};
 use crate::Error;
 use crate::layers::{Dropout, EmbeddingSizes};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,8 +23,8 @@ pub enum ProblemType {
 pub struct BertConfig {
     /// The class in `transformers` that opens the model.
     pub architectures: Vec<String>,
-    /// Always `bert`.
-    pub model_type: String,
+    /// The body.
+    pub model_type: Family,
     /// V.
     pub vocab_size: usize,
     /// H.
@@ -37,7 +39,7 @@ pub struct BertConfig {
     pub hidden_act: String,
     /// The longest sequence the model can take.
     pub max_position_embeddings: usize,
-    /// The number of segments.
+    /// The number of segments; 0 for a body that does not tell them apart.
     pub type_vocab_size: usize,
     /// ε of the normalisations.
     pub layer_norm_eps: f64,
@@ -64,7 +66,7 @@ impl Default for BertConfig {
     fn default() -> Self {
         BertConfig {
             architectures: vec!["BertForSequenceClassification".into()],
-            model_type: "bert".into(),
+            model_type: Family::Bert,
             vocab_size: 30_522,
             hidden_size: 768,
             num_hidden_layers: 12,
@@ -93,14 +95,30 @@ impl BertConfig {
     /// [`Error::Config`] when it is no JSON object of the known fields, or describes another kind of model.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let object: serde_json::Map<_, _> = serde_json::from_str(json).map_err(not_a_config)?;
-        let config: BertConfig = serde_json::from_value(object.into()).map_err(not_a_config)?;
+        let family = match object.get("model_type").and_then(|name| name.as_str()) {
+            Some("distilbert") => Family::DistilBert,
+            Some("bert") | None => Family::Bert,
+            Some(other) => {
+                let known = "only `bert` and `distilbert` can be built";
+                return Err(Error::Config(format!("`model_type` is `{other}`, but {known}")));
+            }
+        };
+        let config: BertConfig = match family {
+            Family::Bert => serde_json::from_value(object.into()).map_err(not_a_config)?,
+            Family::DistilBert => read_distilbert(object.into())?,
+        };
         config.validate()?;
         Ok(config)
     }
 
     /// Writes the text of a `config.json`, with `label2id` beside `id2label`.
     pub fn to_json(&self) -> String {
-        let mut json = serde_json::to_value(self).expect("a configuration holds only strings and numbers");
+        let mut json = match self.model_type {
+            Family::Bert => {
+                serde_json::to_value(self).expect("a configuration holds only strings and numbers")
+            }
+            Family::DistilBert => write_distilbert(self),
+        };
         json["label2id"] = self.labels.iter().enumerate().map(|(id, name)| (name.clone(), id)).collect();
         serde_json::to_string_pretty(&json).expect("a JSON value can be written") + "\n"
     }
@@ -140,12 +158,15 @@ impl BertConfig {
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
             ("number of labels", self.labels.len()),
         ] {
             if size == 0 || size > MAX_SIZE {
                 return fail(format!("`{name}` is `{size}`, but must be between 1 and {MAX_SIZE}"));
             }
+        }
+        let segments = self.type_vocab_size;
+        if (segments > 0) != self.model_type.has_segments() || segments > MAX_SIZE {
+            return fail(format!("`type_vocab_size` is `{segments}`, which is not the body's"));
         }
         let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
         if hidden % heads != 0 {
@@ -154,7 +175,6 @@ impl BertConfig {
             ));
         }
         for (name, found, known) in [
-            ("model_type", &self.model_type, "bert"),
             ("hidden_act", &self.hidden_act, "gelu"),
             ("position_embedding_type", &self.position_embedding_type, "absolute"),
         ] {
@@ -174,7 +194,7 @@ impl BertConfig {
     }
 }
 
-fn not_a_config(error: serde_json::Error) -> Error {
+pub(super) fn not_a_config(error: serde_json::Error) -> Error {
     Error::Config(error.to_string())
 }
 

@@ -1,9 +1,10 @@
 //! The wiring of BERT once more, as nodes of an ONNX graph: padded, with a mask.
 
 use super::Bert;
+use crate::architecture::Asked;
 use crate::batch::Readout;
 use crate::export::onnx::{Dim, GraphBuilder, Nodes, Value};
-use crate::layers::{Embeddings, EncoderLayer, FeedForward, LayerNorm, Linear, SelfAttention, SequenceHead};
+use crate::layers::{Embeddings, EncoderLayer, FeedForward, LayerNorm, Linear, SelfAttention, SequenceHead, Squash};
 use crate::{Arena, Layout, Slot};
 
 /// The shape of the inputs, [B, T].
@@ -25,7 +26,7 @@ pub(super) fn lower(bert: &Bert, params: &Arena, graph: &mut GraphBuilder) {
     let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, types.as_ref());
     let tokens = root.tokens(&ids, padding, [heads, width / heads]);
     for (i, layer) in bert.layers.iter().enumerate() {
-        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i));
+        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i + 1, &Asked::logits()));
     }
     let logits = root.at("head").head(&bert.head, &x);
     graph.float_output("logits", &logits, &[TOKENS[0], Dim::Fixed(bert.config.labels.len())]);
@@ -77,17 +78,17 @@ impl<'a> Lowering<'a> {
 
     /// `ids`, `types`: [B, T]; result: [B T, H]. Runtimes refuse a T above the number of positions.
     fn embeddings(&mut self, layer: &Embeddings, ids: &Value, types: Option<&Value>) -> Value {
-        let [word, position, token_type] =
-            [layer.word, layer.position, layer.token_type].map(|table| self.table(table));
+        let [word, position] = [layer.word, layer.position].map(|table| self.table(table));
+        let token_type = layer.token_type.map(|table| self.table(table));
         let positions = self.nodes.positions(ids, 1);
         let word = self.nodes.gather(&word, ids, 0);
         let position = self.nodes.gather(&position, &positions, 0);
-        let token_type = match types {
-            Some(types) => self.nodes.gather(&token_type, types, 0),
-            None => token_type,
-        };
+        let token_type = token_type.map(|table| match types {
+            Some(types) => self.nodes.gather(&table, types, 0),
+            None => table,
+        });
         let sum = self.nodes.add(&word, &position);
-        let sum = self.nodes.add(&sum, &token_type);
+        let sum = token_type.map_or(sum.clone(), |token_type| self.nodes.add(&sum, &token_type));
         let rows = self.nodes.reshape(&sum, &[-1, layer.word.shape()[1] as i64]);
         self.layer_norm(&layer.norm, &rows)
     }
@@ -155,7 +156,10 @@ impl<'a> Lowering<'a> {
     /// `x`: the first tokens, [B, H]; result: [B, C].
     fn head(&mut self, head: &SequenceHead, x: &Value) -> Value {
         let pooled = self.linear("pooler", &head.pooler, x);
-        let pooled = self.nodes.tanh(&pooled);
+        let pooled = match head.squash {
+            Squash::Tanh => self.nodes.tanh(&pooled),
+            Squash::Relu => self.nodes.relu(&pooled),
+        };
         self.linear("classifier", &head.classifier, &pooled)
     }
 

@@ -1,19 +1,20 @@
-//! BERT (Devlin et al. 2019): the wiring of its layers, forward and backward side by side.
+//! BERT (Devlin et al. 2019): its layers, and their wiring forward, backward and as a graph.
 
 mod config;
+mod family;
 mod graph;
+mod passes;
 mod presets;
 
 pub use config::{BertConfig, ProblemType};
+pub use family::Family;
+pub(crate) use family::name_in_bert;
+pub use passes::BertSaved;
 pub use presets::{PRESETS, Preset};
 
-use crate::architecture::{Architecture, Mode, OutputGrads, Outputs};
-use crate::batch::Readout;
+use crate::architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
 use crate::export::onnx::GraphBuilder;
-use crate::layers::{
-    Embeddings, EmbeddingsSaved, EncoderLayer, EncoderLayerSaved, EncoderSizes, SequenceHead,
-    SequenceHeadSaved, Sites,
-};
+use crate::layers::{Embeddings, EncoderLayer, EncoderSizes, Linear, SequenceHead, Sites, Squash};
 use crate::{Arena, Error, Layout, PackedBatch, Params, Real};
 
 /// A BERT encoder with a head for whole texts.
@@ -23,13 +24,7 @@ pub struct Bert {
     embeddings: Embeddings,
     layers: Vec<EncoderLayer>,
     head: SequenceHead,
-}
-
-/// What the backward pass of [`Bert`] needs.
-pub struct BertSaved<F> {
-    embeddings: EmbeddingsSaved<F>,
-    layers: Vec<EncoderLayerSaved<F>>,
-    head: SequenceHeadSaved<F>,
+    projection: Option<Linear>,
 }
 
 impl Bert {
@@ -57,19 +52,31 @@ impl Bert {
         let (dropout, labels) = (config.head_dropout(), config.labels.len());
         let head =
             SequenceHead::declare(&mut layout, "bert", config.hidden_size, labels, dropout, &mut sites);
-        Ok(Bert { config, layout, embeddings, layers, head })
+        let head = head.with(match config.model_type {
+            Family::Bert => Squash::Tanh,
+            Family::DistilBert => Squash::Relu,
+        });
+        layout.rename(|name| config.model_type.name(name));
+        Ok(Bert { config, layout, embeddings, layers, head, projection: None })
+    }
+
+    /// Shows hidden states in another width, by one affine map that is trained with the model: what a narrow model must be
+    /// given to be compared with a wide one (Jiao et al. 2020, equation 8). It belongs to no file that is written for others.
+    pub fn projecting(mut self, width: usize) -> Self {
+        assert!(self.projection.is_none(), "a model has one projection");
+        let scope = self.layout.scope(PROJECTION);
+        self.projection = Some(Linear::declare(scope, self.config.hidden_size, width));
+        self
     }
 
     /// Returns the configuration.
     pub fn config(&self) -> &BertConfig {
         &self.config
     }
-
-    /// Returns what layer `i` is asked about: the last one only about first tokens, which are all that the head reads.
-    fn readout(&self, i: usize) -> Readout {
-        if i + 1 == self.layers.len() { Readout::First } else { Readout::Every }
-    }
 }
+
+/// The name of the projection in a layout.
+const PROJECTION: &str = "projection";
 
 impl Architecture for Bert {
     type Saved<F: Real> = BertSaved<F>;
@@ -82,17 +89,10 @@ impl Architecture for Bert {
         &self,
         params: &Params<'_, F>,
         batch: &PackedBatch,
+        asked: &Asked,
         mode: Mode,
     ) -> (Outputs<F>, BertSaved<F>) {
-        let (mut x, embeddings) = self.embeddings.forward(params, batch, mode);
-        let mut layers = Vec::with_capacity(self.layers.len());
-        for (i, layer) in self.layers.iter().enumerate() {
-            let (y, saved) = layer.forward(params, x, batch.offsets(), self.readout(i), mode);
-            layers.push(saved);
-            x = y;
-        }
-        let (logits, head) = self.head.forward(params, x, mode);
-        (Outputs { logits }, BertSaved { embeddings, layers, head })
+        self.pass_forward(params, batch, asked, mode)
     }
 
     fn backward<F: Real>(
@@ -102,11 +102,7 @@ impl Architecture for Bert {
         d_outputs: OutputGrads<F>,
         grads: &mut Arena<F>,
     ) {
-        let mut d = self.head.backward(params, saved.head, d_outputs.logits, grads);
-        for (layer, saved) in self.layers.iter().zip(saved.layers).rev() {
-            d = layer.backward(params, saved, d, grads);
-        }
-        self.embeddings.backward(params, saved.embeddings, d, grads);
+        self.pass_backward(params, saved, d_outputs, grads);
     }
 
     fn lower(&self, params: &Arena, graph: &mut GraphBuilder) {

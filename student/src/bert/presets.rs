@@ -1,12 +1,14 @@
 //! The published shapes that a student can take by name.
 
-use super::BertConfig;
+use super::{BertConfig, Family};
 
 /// A published shape.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
     /// What the user types.
     pub name: &'static str,
+    /// The body.
+    pub family: Family,
     /// L.
     pub num_hidden_layers: usize,
     /// H.
@@ -32,6 +34,7 @@ pub const PRESETS: &[Preset] = &[
     preset("bert-small", [4, 512, 8, 2048], TURC),
     preset("minilm-l12-384", [12, 384, 12, 1536], MINILM),
     preset("bert-medium", [8, 512, 8, 2048], TURC),
+    Preset { family: Family::DistilBert, ..preset("distilbert-6l-768", [6, 768, 12, 3072], "Sanh et al. 2019") },
     preset("tinybert-6l-768", [6, 768, 12, 3072], TINYBERT),
     preset("bert-base", [12, 768, 12, 3072], "Devlin et al. 2019"),
 ];
@@ -39,6 +42,7 @@ pub const PRESETS: &[Preset] = &[
 const fn preset(name: &'static str, [l, h, a, i]: [usize; 4], source: &'static str) -> Preset {
     Preset {
         name,
+        family: Family::Bert,
         num_hidden_layers: l,
         hidden_size: h,
         num_attention_heads: a,
@@ -55,7 +59,11 @@ impl Preset {
 
     /// Returns the configuration of this shape for a vocabulary and a set of labels.
     pub fn config(&self, vocab_size: usize, labels: Vec<String>) -> BertConfig {
+        let segments = BertConfig::default().type_vocab_size;
         BertConfig {
+            architectures: vec![self.family.classifier().into()],
+            model_type: self.family,
+            type_vocab_size: if self.family.has_segments() { segments } else { 0 },
             vocab_size,
             num_hidden_layers: self.num_hidden_layers,
             hidden_size: self.hidden_size,
@@ -83,6 +91,7 @@ mod tests {
             ("bert-small", 28_763_648),
             ("minilm-l12-384", 33_360_000),
             ("bert-medium", 41_373_184),
+            ("distilbert-6l-768", 66_362_880 + 768 * 768 + 768),
             ("tinybert-6l-768", 66_955_008),
             ("bert-base", 109_482_240),
         ];

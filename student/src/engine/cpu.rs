@@ -5,7 +5,7 @@ use super::{DropoutKey, Engine, Snapshot};
 use crate::kernels::Pool;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::quant::Scheme;
-use crate::{Architecture, Arena, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
+use crate::{Architecture, Arena, Asked, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
 use std::collections::BTreeMap;
 
 /// Runs an architecture on the processor.
@@ -81,24 +81,24 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         self.architecture.layout()
     }
 
-    fn evaluate(&mut self, batch: &PackedBatch) -> Outputs {
+    fn evaluate(&mut self, batch: &PackedBatch, asked: &Asked) -> Outputs {
         let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
         let rounded = &mut self.rounded;
         self.pool.run(|| {
             optimizer.refresh(params, batch.ids());
             let params = used(rounded, params, batch);
             // What is judged is what will be written down: the parameters as they are.
-            architecture.forward(&Params::new(params, Precision::F32), batch, Mode::Evaluate).0
+            architecture.forward(&Params::new(params, Precision::F32), batch, asked, Mode::Evaluate).0
         })
     }
 
-    fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs {
+    fn forward(&mut self, batch: &PackedBatch, asked: &Asked, key: DropoutKey) -> Outputs {
         let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
         let (precision, rounded) = (self.precision, &mut self.rounded);
         let (outputs, saved) = self.pool.run(|| {
             optimizer.touch(params, batch.ids());
             let params = used(rounded, params, batch);
-            architecture.forward(&Params::new(params, precision), batch, Mode::Train(key))
+            architecture.forward(&Params::new(params, precision), batch, asked, Mode::Train(key))
         });
         self.saved = Some(saved);
         outputs
@@ -191,8 +191,8 @@ mod tests {
     }
 
     fn learn(engine: &mut CpuEngine<Bert>, pass: u64) -> Outputs {
-        let outputs = engine.forward(&batch(pass), DropoutKey { seed: 1, pass });
-        engine.backward(OutputGrads { logits: noise2([2, 2], pass) }).expect("forward came before");
+        let outputs = engine.forward(&batch(pass), &Asked::logits(), DropoutKey { seed: 1, pass });
+        engine.backward(OutputGrads::of_logits(noise2([2, 2], pass))).expect("forward came before");
         outputs
     }
 
@@ -217,7 +217,7 @@ mod tests {
             let step = AdamWStep { learning_rate: 1e-2 * uniform(7, number), ..AdamWStep::default() };
             assert_eq!(lazy.update(&step), update_densely(&mut dense, &step));
             if number % 29 == 0 {
-                assert_eq!(lazy.evaluate(&batch(1000 + number)), dense.evaluate(&batch(1000 + number)));
+                assert_eq!(lazy.evaluate(&batch(1000 + number), &Asked::logits()), dense.evaluate(&batch(1000 + number), &Asked::logits()));
             }
             match number % 83 {
                 40 => assert_eq!(lazy.params(), dense.params()),
@@ -257,7 +257,7 @@ mod tests {
                 let mut snapshot = plain.snapshot();
                 snapshot.params = rounded;
                 plain.restore(snapshot);
-                assert_eq!(engine.evaluate(&batch(number)), plain.evaluate(&batch(number)), "{format}");
+                assert_eq!(engine.evaluate(&batch(number), &Asked::logits()), plain.evaluate(&batch(number), &Asked::logits()), "{format}");
                 assert_eq!(learn(&mut engine, number), learn(&mut plain, number), "{format}");
                 assert_eq!(engine.grads(), plain.grads(), "{format}");
                 let before = engine.params().clone();
@@ -270,7 +270,7 @@ mod tests {
             let mut snapshot = same.snapshot();
             snapshot.params = params;
             same.restore(snapshot);
-            assert_eq!(exact.evaluate(&batch(9)), same.evaluate(&batch(9)));
+            assert_eq!(exact.evaluate(&batch(9), &Asked::logits()), same.evaluate(&batch(9), &Asked::logits()));
         }
     }
 }

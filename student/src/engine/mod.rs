@@ -6,7 +6,7 @@ mod rounded;
 pub use cpu::CpuEngine;
 
 use crate::optim::AdamWStep;
-use crate::{Arena, Error, Layout, OutputGrads, Outputs, PackedBatch};
+use crate::{Arena, Asked, Error, Layout, OutputGrads, Outputs, PackedBatch};
 
 pub use crate::kernels::{DropoutKey, bf16_unit, cpu_features};
 
@@ -31,11 +31,11 @@ pub trait Engine {
     /// Returns the table of all tensors.
     fn layout(&self) -> &Layout;
 
-    /// Returns what the model says, without dropout.
-    fn evaluate(&mut self, batch: &PackedBatch) -> Outputs;
+    /// Returns what the model says, as far as it is asked, without dropout.
+    fn evaluate(&mut self, batch: &PackedBatch, asked: &Asked) -> Outputs;
 
-    /// Returns what the model says while training, and keeps what `backward` needs.
-    fn forward(&mut self, batch: &PackedBatch, key: DropoutKey) -> Outputs;
+    /// Returns what the model says while training, as far as it is asked, and keeps what `backward` needs.
+    fn forward(&mut self, batch: &PackedBatch, asked: &Asked, key: DropoutKey) -> Outputs;
 
     /// Adds to the gradient of every parameter.
     ///

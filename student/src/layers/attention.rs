@@ -6,9 +6,30 @@
 use super::Dropout;
 use crate::Real;
 use crate::architecture::Mode;
+use crate::batch::Readout;
 use crate::kernels::attention::{self, Batch, Normaliser};
-use crate::kernels::{Mask, Precision};
-use ndarray::Array2;
+use crate::kernels::{self, Mask, Precision};
+use ndarray::{Array2, Array3};
+
+/// What is wanted of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Which tokens it is asked about.
+    pub readout: Readout,
+    /// Whether its attention scores are shown; then it is asked about every token.
+    pub scores: bool,
+    /// Whether its queries, keys and values are shown; then it is asked about every token.
+    pub qkv: bool,
+}
+
+/// The inside of a layer's attention, or the gradient of a loss with respect to it. What was not wanted is not there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inside<F> {
+    /// The scores before the softmax, of each sequence [A, T, T].
+    pub scores: Option<Vec<Array3<F>>>,
+    /// Queries, keys and values, each [N, H], head by head.
+    pub qkv: Option<[Array2<F>; 3]>,
+}
 
 /// Multi-head attention without parameters.
 pub struct Attention {
@@ -26,6 +47,19 @@ pub struct AttentionSaved<F> {
     normalisers: Vec<Normaliser<F>>,
     mask: Option<Mask>,
     precision: Precision,
+}
+
+impl Want {
+    /// Wants the output alone.
+    pub fn output(readout: Readout) -> Self {
+        Want { readout, scores: false, qkv: false }
+    }
+}
+
+impl<F> Default for Inside<F> {
+    fn default() -> Self {
+        Inside { scores: None, qkv: None }
+    }
 }
 
 impl Attention {
@@ -52,16 +86,43 @@ impl Attention {
         (context, AttentionSaved { q, k, v, q_offsets, offsets, normalisers, mask, precision })
     }
 
-    /// Returns the gradients of `q` [Nq, H], `k` and `v` [N, H].
+    /// Returns what is wanted of the inside: `scores = q kᵀ / √D`.  `q`, `k`, `v`: [N, H].
+    pub fn inside<F: Real>(&self, [q, k, v]: [&Array2<F>; 3], offsets: &[usize], want: Want) -> Inside<F> {
+        assert!(
+            want.readout == Readout::Every || !(want.scores || want.qkv),
+            "a layer that is asked about first tokens has not the queries of others"
+        );
+        let batch = self.batch(q.ncols(), offsets, offsets, None, Precision::F32);
+        Inside {
+            scores: want.scores.then(|| attention::scores(&batch, q.view(), k.view())),
+            qkv: want.qkv.then(|| [q, k, v].map(Array2::clone)),
+        }
+    }
+
+    /// Returns the gradients of `q` [Nq, H], `k` and `v` [N, H]. `d_inside`: the gradients of what was shown.
     ///
     /// With `p` the probabilities and `m` the dropout mask: `dv = (p m)ᵀ dc`, `dp = (dc vᵀ) m`,
-    /// `ds = p (dp − Σ p dp)`, `dq = ds k / √D`, `dk = dsᵀ q / √D`.
-    pub fn backward<F: Real>(&self, saved: AttentionSaved<F>, d_context: &Array2<F>) -> [Array2<F>; 3] {
+    /// `ds = p (dp − Σ p dp)`, `dq = ds k / √D`, `dk = dsᵀ q / √D`; shown scores add to `ds`, shown projections to theirs.
+    pub fn backward<F: Real>(
+        &self,
+        saved: AttentionSaved<F>,
+        d_context: &Array2<F>,
+        d_inside: Inside<F>,
+    ) -> [Array2<F>; 3] {
         let AttentionSaved { mut q, mut k, mut v, q_offsets, offsets, normalisers, mask, precision } = saved;
         let batch = self.batch(q.ncols(), &q_offsets, &offsets, mask, precision);
+        let through_scores = d_inside.scores.map(|d| attention::scores_backward(&batch, q.view(), k.view(), &d));
         let qkv = [q.view_mut(), k.view_mut(), v.view_mut()];
         attention::backward(&batch, qkv, &normalisers, d_context.view());
-        [q, k, v]
+        if let Some([d_q, d_k]) = through_scores {
+            kernels::add(&mut q, &d_q);
+            kernels::add(&mut k, &d_k);
+        }
+        let mut d_qkv = [q, k, v];
+        if let Some(shown) = d_inside.qkv {
+            d_qkv.iter_mut().zip(&shown).for_each(|(d, shown)| kernels::add(d, shown));
+        }
+        d_qkv
     }
 
     fn batch<'a, F: Real>(

@@ -1,8 +1,8 @@
 //! One encoder layer: self-attention and feed-forward, each with dropout, residual and normalisation after it.
 
 use super::{
-    AddNorm, AddNormSaved, Dropout, FeedForward, FeedForwardSaved, LayerNorm, SelfAttention,
-    SelfAttentionSaved, Sites,
+    AddNorm, AddNormSaved, Dropout, FeedForward, FeedForwardSaved, Inside, LayerNorm, SelfAttention,
+    SelfAttentionSaved, Sites, Want,
 };
 use crate::architecture::Mode;
 use crate::batch::Readout;
@@ -75,12 +75,12 @@ impl EncoderLayer {
         params: &Params<'_, F>,
         x: Array2<F>,
         offsets: &[usize],
-        readout: Readout,
+        want: Want,
         mode: Mode,
-    ) -> (Array2<F>, EncoderLayerSaved<F>) {
-        let x = x.into_shared();
+    ) -> (Array2<F>, Inside<F>, EncoderLayerSaved<F>) {
+        let (x, readout) = (x.into_shared(), want.readout);
         let rows = readout.gather(&x, offsets);
-        let (a, attention) = self.attention.forward(params, &x, &rows, offsets, readout, mode);
+        let (a, inside, attention) = self.attention.forward(params, &x, &rows, offsets, want, mode);
         let (h, attention_norm) = self.attention_norm.forward(params, a, rows.view(), mode);
         let h = h.into_shared();
         let (f, feed_forward) = self.feed_forward.forward(params, Input::new(h.clone(), params.precision()));
@@ -88,15 +88,16 @@ impl EncoderLayer {
         let offsets = offsets.to_vec();
         let saved =
             EncoderLayerSaved { offsets, readout, attention, attention_norm, feed_forward, output_norm };
-        (y, saved)
+        (y, inside, saved)
     }
 
-    /// Returns the gradient of `x`, [N, H].  `d_y`: the shape of `y`.
+    /// Returns the gradient of `x`, [N, H].  `d_y`: the shape of `y`; `d_inside`: of what was shown.
     pub fn backward<F: Real>(
         &self,
         params: &Params<'_, F>,
         saved: EncoderLayerSaved<F>,
         d_y: Array2<F>,
+        d_inside: Inside<F>,
         grads: &mut Arena<F>,
     ) -> Array2<F> {
         let precision = params.precision();
@@ -105,7 +106,7 @@ impl EncoderLayer {
         kernels::add(&mut d_h, &self.feed_forward.backward(params, saved.feed_forward, d_f, grads));
         let (d_a, mut d_rows) = self.attention_norm.backward(params, saved.attention_norm, d_h, grads);
         let d_a = Gradient::new(d_a, precision);
-        let (mut d_x, d_attention) = self.attention.backward(params, saved.attention, d_a, grads);
+        let (mut d_x, d_attention) = self.attention.backward(params, saved.attention, d_a, d_inside, grads);
         kernels::add(&mut d_rows, &d_attention);
         saved.readout.scatter_add(&d_rows, &saved.offsets, &mut d_x);
         d_x

@@ -17,12 +17,12 @@ mod self_attention;
 
 pub use crate::kernels::{Derivative, Gradient, Input};
 pub use add_norm::{AddNorm, AddNormSaved};
-pub use attention::{Attention, AttentionSaved};
+pub use attention::{Attention, AttentionSaved, Inside, Want};
 pub use dropout::{Dropout, DropoutSaved, Sites};
 pub use embedding::{EmbeddingSizes, Embeddings, EmbeddingsSaved};
 pub use encoder_layer::{EncoderLayer, EncoderLayerSaved, EncoderSizes};
 pub use feed_forward::{FeedForward, FeedForwardSaved};
-pub use heads::{SequenceHead, SequenceHeadSaved};
+pub use heads::{SequenceHead, SequenceHeadSaved, Squash};
 pub use layer_norm::{LayerNorm, LayerNormSaved};
 pub use linear::{Linear, LinearSaved};
 pub use self_attention::{SelfAttention, SelfAttentionSaved};

@@ -1,6 +1,6 @@
 //! Multi-head self-attention: three projections around attention, and one after it.
 
-use super::{Attention, AttentionSaved, Dropout, Linear, LinearSaved, Shared, Sites};
+use super::{Attention, AttentionSaved, Dropout, Inside, Linear, LinearSaved, Shared, Sites, Want};
 use crate::architecture::Mode;
 use crate::batch::Readout;
 use crate::kernels::{Gradient, Input};
@@ -50,29 +50,30 @@ impl SelfAttention {
 
     /// Returns what each row of `rows` learns from all rows of `x` in its sequence.
     ///
-    /// `x`: [N, H]; `rows`, result: [R, H], those rows of `x` that `readout` picks.
+    /// `x`: [N, H]; `rows`, result: [R, H], those rows of `x` that are read out.
     pub fn forward<F: Real>(
         &self,
         params: &Params<'_, F>,
         x: &Shared<F>,
         rows: &Shared<F>,
         offsets: &[usize],
-        readout: Readout,
+        want: Want,
         mode: Mode,
-    ) -> (Array2<F>, SelfAttentionSaved<F>) {
+    ) -> (Array2<F>, Inside<F>, SelfAttentionSaved<F>) {
         let precision = params.precision();
         let x = Input::new(x.clone(), precision);
-        let rows = match readout {
+        let rows = match want.readout {
             Readout::Every => x.clone(),
             Readout::First => Input::new(rows.clone(), precision),
         };
         let (q, query) = self.query.forward(params, rows);
         let (k, key) = self.key.forward(params, x.clone());
         let (v, value) = self.value.forward(params, x);
+        let inside = self.attention.inside([&q, &k, &v], offsets, want);
         let (context, attention) =
-            self.attention.forward([q, k, v], &readout.offsets(offsets), offsets, mode, precision);
+            self.attention.forward([q, k, v], &want.readout.offsets(offsets), offsets, mode, precision);
         let (y, output) = self.output.forward(params, Input::new(context.into_shared(), precision));
-        (y, SelfAttentionSaved { query, key, value, attention, output })
+        (y, inside, SelfAttentionSaved { query, key, value, attention, output })
     }
 
     /// Returns the gradients of `x` [N, H] and of `rows` [R, H].
@@ -81,10 +82,11 @@ impl SelfAttention {
         params: &Params<'_, F>,
         saved: SelfAttentionSaved<F>,
         d_y: Gradient<F>,
+        d_inside: Inside<F>,
         grads: &mut Arena<F>,
     ) -> (Array2<F>, Array2<F>) {
         let d_context = self.output.backward(params, saved.output, d_y, grads);
-        let [d_q, d_k, d_v] = self.attention.backward(saved.attention, &d_context);
+        let [d_q, d_k, d_v] = self.attention.backward(saved.attention, &d_context, d_inside);
         let [d_q, d_k, d_v] = [d_q, d_k, d_v].map(|d| Gradient::new(d, params.precision()));
         let mut d_x = self.value.backward(params, saved.value, d_v, grads);
         self.key.backward_onto(params, saved.key, d_k, grads, &mut d_x);

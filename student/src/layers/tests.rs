@@ -142,12 +142,46 @@ fn attention_gradients_match_finite_differences() {
                 part(num_queries + 8..num_queries + 16),
             ];
             let (y, saved) = attention.forward(qkv, &q_offsets, &OFFSETS, TRAIN, Precision::F32);
-            let d = attention.backward(saved, &d_y(&y));
+            let d = attention.backward(saved, &d_y(&y), Inside::default());
             let d: Vec<_> = d.iter().map(|d| d.view()).collect();
             (y, ndarray::concatenate(ndarray::Axis(0), &d).expect("widths agree"))
         });
         input.assert_below(BOUND);
     }
+}
+
+/// The loss `Σ y w` over the scores as well, and over queries, keys and values.
+#[test]
+fn what_is_shown_of_attention_has_gradients_that_match_finite_differences() {
+    let layout = Layout::default();
+    let attention = Attention::new(2, Dropout::new(0.3, &mut Sites::default()));
+    let want = Want { readout: Readout::Every, scores: true, qkv: true };
+    let x = noise2([24, HIDDEN], 1) * 2.0;
+    let [input, _] = check(&layout, &x, &|_, x, _, d_y| {
+        let qkv = [0, 8, 16].map(|first| x.slice(ndarray::s![first..first + 8, ..]).to_owned());
+        let inside = attention.inside(qkv.each_ref(), &OFFSETS, want);
+        let shown = inside.scores.expect("scores are wanted");
+        assert_eq!(shown[1].dim(), (2, 4, 4));
+        let scores: Array2<f64> = Array2::from_shape_fn((1, 2 * (1 + 16 + 9)), |(_, i)| {
+            *shown.iter().flatten().nth(i).expect("in range")
+        });
+        let (context, saved) = attention.forward(qkv, &OFFSETS, &OFFSETS, TRAIN, Precision::F32);
+        let mut y = scores.iter().chain(&context).copied().collect::<Vec<_>>();
+        y.extend(inside.qkv.expect("they are wanted").iter().flatten());
+        let y = Array2::from_shape_vec((1, y.len()), y).expect("one row");
+        let mut d = d_y(&y).into_iter();
+        let mut take = |shape: (usize, usize)| Array2::from_shape_simple_fn(shape, || d.next().expect("enough"));
+        let d_scores = shown.iter().map(|s| {
+            let (heads, tokens, _) = s.dim();
+            take((heads * tokens, tokens)).into_shape_with_order(s.dim()).expect("as many")
+        });
+        let d_scores = Some(d_scores.collect());
+        let d_context = take(context.dim());
+        let d_qkv = Some([(); 3].map(|()| take((8, HIDDEN))));
+        let d = attention.backward(saved, &d_context, Inside { scores: d_scores, qkv: d_qkv });
+        (y, ndarray::concatenate(ndarray::Axis(0), &d.each_ref().map(|d| d.view())).expect("widths agree"))
+    });
+    input.assert_below(BOUND);
 }
 
 #[test]
@@ -171,9 +205,9 @@ fn encoder_layer_gradients_match_finite_differences() {
         let layer = EncoderLayer::declare(layout.scope("layer"), sizes(), &mut Sites::default());
         check(&layout, &noise2([8, HIDDEN], 1), &|params, x, grads, d_y| {
             let params = &params.into();
-            let (y, saved) = layer.forward(params, x, &OFFSETS, readout, TRAIN);
+            let (y, _, saved) = layer.forward(params, x, &OFFSETS, Want::output(readout), TRAIN);
             let d = d_y(&y);
-            (y, layer.backward(params, saved, d, grads))
+            (y, layer.backward(params, saved, d, Inside::default(), grads))
         })
         .into_iter()
         .for_each(|check| check.assert_below(BOUND));

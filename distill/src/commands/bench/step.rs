@@ -11,7 +11,7 @@ use student::bert::Bert;
 use student::engine::DropoutKey;
 use student::measure::{Part, parts, random_batch, step_flops};
 use student::optim::AdamWStep;
-use student::{Architecture, Engine, OutputGrads, init};
+use student::{Architecture, Asked, Engine, OutputGrads, init};
 
 const WHAT: &str = "step";
 
@@ -79,9 +79,9 @@ fn phases(settings: &Settings) -> Result<Phases> {
     let steps = repeated(LONG, || {
         key.pass += 1;
         let batch = random_batch(settings.config.vocab_size, &settings.draw_lengths(key.pass), key.pass);
-        let (outputs, forward) = timed(|| engine.forward(&batch, key));
+        let (outputs, forward) = timed(|| engine.forward(&batch, &Asked::logits(), key));
         // The logits are the gradient of half their squares: a loss that costs nothing.
-        let (done, backward) = timed(|| engine.backward(OutputGrads { logits: outputs.logits }));
+        let (done, backward) = timed(|| engine.backward(OutputGrads::of_logits(outputs.logits)));
         done?;
         let (_, update) = timed(|| engine.update(&AdamWStep::default()));
         anyhow::Ok(Phases { forward, backward, update })

@@ -34,6 +34,11 @@ impl Nodes<'_> {
         self.node("Tanh", &[x], vec![])
     }
 
+    /// The positive part.
+    pub fn relu(&mut self, x: &Value) -> Value {
+        self.node("Relu", &[x], vec![])
+    }
+
     /// `x Φ(x) = ½ x (1 + erf(x / √2))`, in the five nodes that runtimes recognise and fuse into one.
     pub fn gelu(&mut self, x: &Value) -> Value {
         let [sqrt_2, one, half] = [std::f32::consts::SQRT_2, 1.0, 0.5].map(|value| self.graph().float(value));

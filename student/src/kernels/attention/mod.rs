@@ -10,10 +10,12 @@ mod head;
 mod panel;
 mod product;
 mod rounded;
+mod scores;
 mod single;
 mod softmax;
 mod tasks;
 
+pub(crate) use scores::{scores, scores_backward};
 pub(crate) use tasks::{Batch, Normaliser, backward, forward};
 
 /// Elements of a vector, in every number type.

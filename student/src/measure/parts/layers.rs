@@ -5,7 +5,7 @@ use crate::batch::Readout;
 use crate::bert::BertConfig;
 use crate::gradcheck::noise2;
 use crate::layers::{
-    AddNorm, Attention, Dropout, FeedForward, Gradient, Input, LayerNorm, Linear, Shared, Sites,
+    AddNorm, Attention, Dropout, FeedForward, Gradient, Inside, Input, LayerNorm, Linear, Shared, Sites,
 };
 use crate::measure::Work;
 use crate::{Arena, Layout, PackedBatch, Params, Precision, init};
@@ -131,7 +131,7 @@ impl Work for AttentionAlone {
     fn run(&mut self) {
         let qkv = self.prepared.take().expect("work is prepared before it runs");
         let (context, saved) = self.layer.forward(qkv, &self.q_offsets, &self.offsets, MODE, self.precision);
-        self.layer.backward(saved, &context);
+        self.layer.backward(saved, &context, Inside::default());
     }
 }
 
