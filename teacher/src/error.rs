@@ -227,6 +227,55 @@ pub enum Error {
         value: f32,
     },
 
+    /// The graph has not as many layers.
+    #[error("there is no {signal} in {graph}: {layers} layers were recognised{}", .ending.as_ref().map_or(String::new(), |ending| format!("; then {ending}")))]
+    NoSuchLayer {
+        /// The file name of the graph.
+        graph: String,
+        /// What was asked for, e.g. `hidden state 7`.
+        signal: String,
+        /// The layers recognised.
+        layers: usize,
+        /// Why there are no more, where something stands behind the last.
+        ending: Option<String>,
+    },
+    /// The graph computes no such tensor, or hides it.
+    #[error("{graph} does not tell {signal}: {reason}")]
+    NoTap {
+        /// The file name of the graph.
+        graph: String,
+        /// What was asked for, e.g. `the queries of layer 2`.
+        signal: String,
+        /// Where it has gone.
+        reason: String,
+        /// What the graph tells instead.
+        instead: Vec<String>,
+    },
+    /// A tensor inside the graph came back in a shape that does not belong to it.
+    #[error("`{model}` returned `{tensor}` of shape {found:?}, but {expected} is needed")]
+    TapShape {
+        /// The model.
+        model: String,
+        /// The tensor.
+        tensor: String,
+        /// The shape that came back.
+        found: Vec<usize>,
+        /// What would do.
+        expected: String,
+    },
+    /// A tensor inside the graph holds NaN or an infinity.
+    #[error("`{model}` computed `{value}` in `{tensor}` for sequence {sequence}")]
+    TapNotFinite {
+        /// The model.
+        model: String,
+        /// The tensor.
+        tensor: String,
+        /// Index of the sequence, from 0.
+        sequence: usize,
+        /// The value.
+        value: f32,
+    },
+
     /// No ONNX Runtime library was found, and none could be fetched.
     #[error("no ONNX Runtime library was found or could be fetched; tried{}", bulleted(.attempts))]
     RuntimeNotFound {
@@ -337,7 +386,16 @@ impl Error {
                  beside the model lets both be checked beforehand"
                     .into()
             }
-            Error::NotFinite { .. } => {
+            Error::NoSuchLayer { .. } => "`distill inspect MODEL` lists the layers and what each tells".into(),
+            Error::NoTap { instead, .. } if instead.is_empty() => {
+                "export the model again without fusing its nodes, e.g. with `optimum-cli export onnx --model MODEL \
+                 FOLDER`; `distill inspect MODEL` shows what was recognised"
+                    .into()
+            }
+            Error::NoTap { instead, .. } => {
+                format!("ask for what it tells ({}), or export the model again without fusing its nodes", instead.join("; "))
+            }
+            Error::NotFinite { .. } | Error::TapNotFinite { .. } => {
                 "the model overflows on this text; a float16 model may need its float32 export".into()
             }
             Error::RuntimeNotFound { .. } | Error::NoPython { .. } => three_ways_out(),
@@ -360,6 +418,7 @@ impl Error {
             | Error::TokenTypeCount { .. }
             | Error::Inference { .. }
             | Error::LogitsShape { .. }
+            | Error::TapShape { .. }
             | Error::BadArchive { .. } => return None,
         };
         Some(hint)

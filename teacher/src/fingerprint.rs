@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Component, Path, PathBuf};
 
+use crate::protobuf::{Content, Field, Reader};
 use crate::{Error, sha256};
 
 /// Graphs inside graphs inside … are followed this far; real files have two levels.
@@ -82,18 +83,15 @@ pub fn external_files(onnx: &Path) -> Result<Vec<PathBuf>, Error> {
     locations.into_iter().map(resolve).collect()
 }
 
-fn locations(mut file: impl Read + Seek) -> Result<BTreeSet<String>, String> {
-    let end = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
-    file.rewind().map_err(|error| error.to_string())?;
-    let mut walk = Walk { file, at: 0, found: BTreeSet::new() };
-    walk.message(Message::Model, end, 0).map_err(|reason| format!("{reason} at byte {}", walk.at))?;
+fn locations(file: impl Read + Seek) -> Result<BTreeSet<String>, String> {
+    let (reader, end) = Reader::new(file)?;
+    let mut walk = Walk { reader, found: BTreeSet::new() };
+    walk.message(Message::Model, end, 0).map_err(|reason| format!("{reason} at byte {}", walk.reader.at()))?;
     Ok(walk.found)
 }
 
 struct Walk<F> {
-    file: F,
-    /// Bytes read or skipped so far.
-    at: u64,
+    reader: Reader<F>,
     found: BTreeSet<String>,
 }
 
@@ -106,11 +104,11 @@ impl<F: Read + Seek> Walk<F> {
         if message == Message::Entry {
             return self.entry(end);
         }
-        while self.at < end {
-            let (number, field_end) = self.field(end)?;
-            match message.field(number) {
-                Some(inner) => self.message(inner, field_end, depth + 1)?,
-                None => self.skip_to(field_end)?,
+        while let Some(Field { number, content }) = self.reader.field(end)? {
+            match (message.field(number), content) {
+                (Some(inner), Content::Until(field_end)) => self.message(inner, field_end, depth + 1)?,
+                // A scalar where a message belongs is as good as nothing.
+                _ => self.reader.skip(content)?,
             }
         }
         Ok(())
@@ -119,66 +117,19 @@ impl<F: Read + Seek> Walk<F> {
     /// Reads a key and a value, and keeps the value if the key is `location`.
     fn entry(&mut self, end: u64) -> Result<(), String> {
         let mut texts = [Vec::new(), Vec::new()];
-        while self.at < end {
-            match self.field(end)? {
-                (number @ (1 | 2), field_end) => texts[number as usize - 1] = self.bytes(field_end)?,
-                (_, field_end) => self.skip_to(field_end)?,
+        while let Some(Field { number, content }) = self.reader.field(end)? {
+            match (number, content) {
+                (1 | 2, Content::Until(field_end)) => {
+                    texts[number as usize - 1] =
+                        self.reader.bytes(field_end, MAX_LOCATION_BYTES, "a location")?;
+                }
+                _ => self.reader.skip(content)?,
             }
         }
         let [key, value] = texts;
         if key == b"location" {
             self.found.insert(String::from_utf8(value).map_err(|_| "a location is not UTF-8".to_string())?);
         }
-        Ok(())
-    }
-
-    /// Reads a field's tag and, where it has one, its length; returns its number and where its content ends.
-    ///
-    /// The content of a varint is read, so it ends here.
-    fn field(&mut self, end: u64) -> Result<(u64, u64), String> {
-        let tag = self.varint()?;
-        let length = match tag & 7 {
-            0 => self.varint().map(|_| 0)?,
-            1 => 8,
-            2 => self.varint()?,
-            5 => 4,
-            kind => return Err(format!("a field has the unknown wire type {kind}")),
-        };
-        let field_end = self.at.checked_add(length).filter(|field_end| *field_end <= end);
-        let field_end = field_end.ok_or(format!("a field of {length} bytes runs over its end"))?;
-        // A scalar where a message belongs is as good as nothing.
-        Ok((if tag & 7 == 2 { tag >> 3 } else { 0 }, field_end))
-    }
-
-    fn varint(&mut self) -> Result<u64, String> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let mut byte = [0];
-            self.file.read_exact(&mut byte).map_err(|_| "the file ends too early".to_string())?;
-            self.at += 1;
-            value |= u64::from(byte[0] & 0x7f) << shift;
-            if byte[0] & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err("a number is longer than ten bytes".into())
-    }
-
-    fn bytes(&mut self, end: u64) -> Result<Vec<u8>, String> {
-        let length = end - self.at;
-        if length > MAX_LOCATION_BYTES {
-            return Err(format!("a location of {length} bytes is too long"));
-        }
-        let mut bytes = vec![0; length as usize];
-        self.file.read_exact(&mut bytes).map_err(|_| "the file ends too early".to_string())?;
-        self.at = end;
-        Ok(bytes)
-    }
-
-    fn skip_to(&mut self, end: u64) -> Result<(), String> {
-        let distance = i64::try_from(end - self.at).map_err(|_| "a field is too long".to_string())?;
-        self.file.seek_relative(distance).map_err(|error| error.to_string())?;
-        self.at = end;
         Ok(())
     }
 }

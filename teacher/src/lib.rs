@@ -19,6 +19,7 @@
 //! - `signature` decides which tensor of the graph is what,
 //! - `batching` sorts, cuts, pads, and puts rows back in order,
 //! - `workers` shares the batches out,
+//! - `taps` finds what the graph says inside, where that is asked for,
 //! - `teacher` alone talks to ONNX Runtime; no type of it leaves that file.
 //!
 //! The batches depend on the sequences and the budget, never on the number of workers; so do the results.
@@ -30,10 +31,12 @@ mod fingerprint;
 mod model_files;
 mod options;
 pub mod pip;
+mod protobuf;
 mod python;
 pub mod runtime;
 mod sha256;
 mod signature;
+mod taps;
 mod teacher;
 mod tokens;
 mod workers;
@@ -43,5 +46,6 @@ pub use error::Error;
 pub use fingerprint::external_files;
 pub use options::Options;
 pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
+pub use taps::{Anatomy, Finding, Layer, Signals, Taps};
 pub use teacher::Teacher;
 pub use tokens::Tokens;

@@ -69,14 +69,14 @@ pub struct Signature {
     pub token_type_ids: Option<TensorInfo>,
     /// The position of each token, [batch, sequence], where the graph wants it.
     pub position_ids: Option<TensorInfo>,
-    /// The logits, [batch, classes].
-    pub logits: TensorInfo,
+    /// The logits, [batch, classes]; none in a body without a classifier.
+    pub logits: Option<TensorInfo>,
 }
 
 impl Signature {
     /// Returns the number of logits for each sequence, C, where the graph declares it.
     pub fn num_classes(&self) -> Option<usize> {
-        match self.logits.shape.as_slice() {
+        match self.logits.as_ref()?.shape.as_slice() {
             [_, Dimension::Fixed(classes)] => Some(*classes),
             _ => None,
         }
@@ -89,6 +89,25 @@ impl Signature {
         outputs: &[TensorInfo],
         names: &Names,
     ) -> Result<Signature, Error> {
+        let signature = Signature::of_inputs(graph, inputs, names)?;
+        Ok(Signature { logits: Some(logits(graph, outputs, names.logits.as_deref())?), ..signature })
+    }
+
+    /// Assigns the roles of a body, which may give out logits or not.
+    pub(crate) fn of_body(
+        graph: &str,
+        inputs: &[TensorInfo],
+        outputs: &[TensorInfo],
+        names: &Names,
+    ) -> Result<Signature, Error> {
+        let signature = Signature::of_inputs(graph, inputs, names)?;
+        match logits(graph, outputs, names.logits.as_deref()) {
+            Err(error) if names.logits.is_some() => Err(error),
+            found => Ok(Signature { logits: found.ok(), ..signature }),
+        }
+    }
+
+    fn of_inputs(graph: &str, inputs: &[TensorInfo], names: &Names) -> Result<Signature, Error> {
         let find = |role: &'static str, name: &Option<String>| {
             let wanted = name.as_deref().unwrap_or(role);
             match inputs.iter().find(|input| input.name == wanted) {
@@ -103,7 +122,7 @@ impl Signature {
             attention_mask: need("attention_mask", &names.attention_mask)?,
             token_type_ids: find("token_type_ids", &names.token_type_ids)?,
             position_ids: find("position_ids", &names.position_ids)?,
-            logits: logits(graph, outputs, names.logits.as_deref())?,
+            logits: None,
         };
         match inputs.iter().find(|input| !signature.fills(&input.name)) {
             Some(input) => Err(Error::UnknownInput {
@@ -192,9 +211,14 @@ fn logits(graph: &str, outputs: &[TensorInfo], name: Option<&str>) -> Result<Ten
     let candidates: Vec<_> = outputs.iter().filter(|output| may_be_logits(output)).collect();
     match candidates.as_slice() {
         [output] => Ok((*output).clone()),
-        [] => Err(Error::NotAClassifier { graph: graph.into(), found: list(outputs) }),
+        [] => Err(not_a_classifier(graph, outputs)),
         _ => Err(Error::AmbiguousLogits { graph: graph.into(), candidates: list(candidates) }),
     }
+}
+
+/// Says that none of the outputs is a classifier's.
+pub(crate) fn not_a_classifier(graph: &str, outputs: &[TensorInfo]) -> Error {
+    Error::NotAClassifier { graph: graph.into(), found: list(outputs) }
 }
 
 fn not_logits(graph: &str, output: &TensorInfo) -> Error {
@@ -290,7 +314,7 @@ pub(crate) mod tests {
             (vec!["probabilities float32 [b, 3]", "scores float32 [b, 3]"], "scores"),
         ] {
             let signature = of(&[IDS, MASK], &outputs, &Names::default()).expect(found);
-            assert_eq!(signature.logits.name, found);
+            assert_eq!(signature.logits.expect("logits").name, found);
         }
     }
 
@@ -304,7 +328,7 @@ pub(crate) mod tests {
         let outputs = [LOGITS, "probabilities float32 [b, 2]"];
         let signature = of(&[IDS, "mask int64 [b, s]"], &outputs, &names).expect("renamed");
         assert_eq!(signature.attention_mask.name, "mask");
-        assert_eq!(signature.logits.name, "probabilities");
+        assert_eq!(signature.logits.expect("logits").name, "probabilities");
     }
 
     #[test]

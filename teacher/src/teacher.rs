@@ -7,24 +7,26 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use half::f16;
-use ndarray::{Array2, ArrayD, Ix2};
+use ndarray::{Array2, ArrayD, ArrayViewD, CowArray, Ix2, IxDyn};
 use ort::LoadDynamicError;
 use ort::environment::Environment;
-use ort::session::{OutputSelector, RunOptions, Session};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 
 use crate::batching::{self, Batch, Fill};
 use crate::model_files::ModelFiles;
 use crate::runtime::{self, Found};
+use crate::taps::{LayerScores, Misfit, Places, Plan};
 use crate::{
-    Dimension, Element, Error, ModelConfig, Options, Signature, TensorInfo, Tokens, fingerprint, tokens,
-    workers,
+    Anatomy, Dimension, Element, Error, ModelConfig, Names, Options, Signals, Signature, Taps, TensorInfo,
+    Tokens, fingerprint, signature, tokens, workers,
 };
 
 /// An ONNX classifier that is ready to answer.
@@ -38,6 +40,7 @@ pub struct Teacher {
     metadata: BTreeMap<String, String>,
     load_seconds: f64,
     fingerprint: OnceLock<String>,
+    anatomy: OnceLock<Anatomy>,
 }
 
 /// What all workers share.
@@ -49,6 +52,10 @@ struct Model {
     /// What errors call the model.
     name: String,
     signature: Signature,
+    /// What the graph gives out by itself.
+    outputs: Vec<TensorInfo>,
+    /// What it is made to give out besides.
+    plan: Plan,
     config: ModelConfig,
     /// C, known from the first run at the latest.
     num_classes: OnceLock<usize>,
@@ -72,17 +79,33 @@ impl Teacher {
     /// Where there is no such model; where ONNX Runtime cannot be found, fetched or loaded, or cannot load the graph;
     /// where the graph is not a classifier of token sequences, or not the one that `config.json` describes.
     pub fn open(path: &Path, options: &Options) -> Result<Teacher, Error> {
+        Teacher::open_as(path, options, Signature::of)
+    }
+
+    /// Opens the body of a model, with or without a classifier, to be asked for its [signals](Teacher::signals).
+    ///
+    /// # Errors
+    /// As [`Teacher::open`], but for outputs that are not a classifier's.
+    pub fn open_body(path: &Path, options: &Options) -> Result<Teacher, Error> {
+        Teacher::open_as(path, options, Signature::of_body)
+    }
+
+    fn open_as(
+        path: &Path,
+        options: &Options,
+        signature: fn(&str, &[TensorInfo], &[TensorInfo], &Names) -> Result<Signature, Error>,
+    ) -> Result<Teacher, Error> {
         let files = ModelFiles::find(path)?;
         let config = files.config.as_deref().map(ModelConfig::read).transpose()?.unwrap_or_default();
         let runtime = Runtime::get(options)?;
 
         let start = Instant::now();
-        let session = open_session(&runtime, &files.onnx, options.intra_threads)?;
+        let session = open_session(&runtime, &files.onnx, &[], options.intra_threads)?;
         let load_seconds = start.elapsed().as_secs_f64();
 
         let graph = files.onnx.file_name().unwrap_or_default().to_string_lossy();
         let [inputs, outputs] = [session.inputs(), session.outputs()].map(describe);
-        let signature = Signature::of(&graph, &inputs, &outputs, &options.names)?;
+        let signature = signature(&graph, &inputs, &outputs, &options.names)?;
         let model = Model {
             runtime,
             name: path.display().to_string(),
@@ -94,6 +117,8 @@ impl Teacher {
             intra_threads: options.intra_threads,
             num_classes: OnceLock::new(),
             signature,
+            outputs,
+            plan: Plan::default(),
             config,
         };
         model.signature.num_classes().map(|classes| model.check_classes(classes)).transpose()?;
@@ -107,6 +132,7 @@ impl Teacher {
             metadata,
             load_seconds,
             fingerprint: OnceLock::new(),
+            anatomy: OnceLock::new(),
         })
     }
 
@@ -123,16 +149,93 @@ impl Teacher {
         sequences: &[Tokens<'_>],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Array2<f32>, Error> {
+        let batches = self.batches(sequences)?;
+        let run = |worker: &mut _, _, batch: &_| self.model.logits(worker, batch, sequences);
+        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        self.restored(&batches, &results, sequences.len())
+    }
+
+    /// Returns what the model says inside of each sequence, beside its logits: what was asked for with
+    /// [`Teacher::tap`], packed.
+    ///
+    /// Batches, workers and `progress` are as in [`Teacher::logits`]. Each number is copied once.
+    ///
+    /// # Errors
+    /// As [`Teacher::logits`], but a body need not have logits; where an inner tensor has not the shape of what it was
+    /// taken for, or holds something that is no number for a real token.
+    pub fn signals(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Signals, Error> {
+        let batches = self.batches(sequences)?;
+        let lengths = lengths(sequences);
+        let mut arrays = self.model.plan.arrays(&lengths);
+        let places = Places::new(&mut arrays, &lengths, &batches);
+        let run = |worker: &mut _, number, batch: &_| {
+            self.model.signals(worker, (number, batch), sequences, &lengths, &places)
+        };
+        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        drop(places);
+        let (logits, scores): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let logits = match self.model.signature.logits {
+            Some(_) => self.restored(&batches, &logits, sequences.len())?,
+            None => Array2::zeros([sequences.len(), 0]),
+        };
+        Ok(self.model.plan.finish(logits, arrays, &batches, scores))
+    }
+
+    /// Asks for inner tensors: [`Teacher::signals`] returns them from now on.
+    ///
+    /// Sessions are opened anew on a copy of the graph in memory with these tensors as outputs; the file is left alone.
+    /// ONNX Runtime fuses fewer nodes of such a graph, so logits may differ in the last digits.
+    ///
+    /// # Errors
+    /// Where a layer does not exist, or its tensor is hidden inside a node; where the graph cannot be read again.
+    pub fn tap(&mut self, taps: &Taps) -> Result<(), Error> {
+        let given = self.model.outputs.iter().map(|output| output.name.clone());
+        let plan = Plan::new(&self.model.graph(), self.anatomy()?, taps, given)?;
+        if plan.tail != self.model.plan.tail {
+            // The old ones go first: two sets of weights need twice the room.
+            self.workers.clear();
+            self.workers.push(Some(self.model.open_session(&plan.tail)?));
+        }
+        self.model.plan = plan;
+        Ok(())
+    }
+
+    /// Returns what the graph's layers are and what each can be asked for.
+    ///
+    /// It is read at the first call and kept.
+    ///
+    /// # Errors
+    /// Where the graph cannot be read or does not hang together.
+    pub fn anatomy(&self) -> Result<&Anatomy, Error> {
+        if let Some(known) = self.anatomy.get() {
+            return Ok(known);
+        }
+        let found = Anatomy::read(&self.model.path, &self.model.signature.attention_mask.name)?;
+        Ok(self.anatomy.get_or_init(|| found))
+    }
+
+    /// Checks the sequences, cuts them into batches, and makes room for the workers.
+    fn batches(&mut self, sequences: &[Tokens<'_>]) -> Result<Vec<Batch>, Error> {
         tokens::check(sequences, &self.model.signature, &self.model.config, &self.model.name)?;
-        let lengths: Vec<usize> = sequences.iter().map(|tokens| tokens.ids.len()).collect();
-        let batches = batching::plan(&lengths, self.batch_tokens);
+        let batches = batching::plan(&lengths(sequences), self.batch_tokens);
         let num_workers = self.max_workers.min(batches.len()).max(self.workers.len());
         self.workers.resize_with(num_workers, || None);
-        let run = |worker: &mut _, batch: &_| self.model.logits(worker, batch, sequences);
-        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        Ok(batches)
+    }
 
+    /// Puts the logits of all batches in the order of the sequences.
+    fn restored(
+        &self,
+        batches: &[Batch],
+        results: &[Array2<f32>],
+        num_sequences: usize,
+    ) -> Result<Array2<f32>, Error> {
         let num_classes = self.num_classes().unwrap_or(0);
-        let logits = batching::restore(&batches, &results, [sequences.len(), num_classes]);
+        let logits = batching::restore(batches, results, [num_sequences, num_classes]);
         match logits.indexed_iter().find(|(_, logit)| !logit.is_finite()) {
             Some(((sequence, class), &value)) => {
                 Err(Error::NotFinite { model: self.model.name.clone(), sequence, class, value })
@@ -200,14 +303,62 @@ impl Model {
         batch: &Batch,
         sequences: &[Tokens<'_>],
     ) -> Result<Array2<f32>, Error> {
+        let Some(logits) = &self.signature.logits else {
+            return Err(signature::not_a_classifier(&self.graph(), &self.outputs));
+        };
+        let name = [logits.name.as_str()];
+        self.ask(worker, batch, sequences, &name, |outputs| self.checked(batch, outputs[0].to_owned()))
+    }
+
+    /// Copies what was asked for of one batch to its places, and returns its logits and scores.
+    fn signals(
+        &self,
+        worker: &mut Option<Session>,
+        (number, batch): (usize, &Batch),
+        sequences: &[Tokens<'_>],
+        lengths: &[usize],
+        places: &Places<'_>,
+    ) -> Result<(Array2<f32>, LayerScores), Error> {
+        let logits = self.signature.logits.as_ref().map(|logits| logits.name.as_str());
+        let inner = self.plan.outputs.iter().map(String::as_str);
+        let names: Vec<&str> = inner.chain(logits).collect();
+        self.ask(worker, batch, sequences, &names, |outputs| {
+            let (inner, logits) = outputs.split_at(self.plan.outputs.len());
+            let scores = self.plan.take(inner, (number, batch), lengths, places);
+            let scores = scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
+            let logits = logits.first().map(|logits| self.checked(batch, logits.to_owned()));
+            Ok((logits.transpose()?.unwrap_or_default(), scores))
+        })
+    }
+
+    /// Runs one batch for the outputs named, and those alone: what else the graph may return is not copied out.
+    fn ask<R>(
+        &self,
+        worker: &mut Option<Session>,
+        batch: &Batch,
+        sequences: &[Tokens<'_>],
+        names: &[&str],
+        read: impl FnOnce(&[ArrayViewD<'_, f32>]) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let session = match worker {
             Some(session) => session,
-            None => worker.insert(open_session(&self.runtime, &self.path, self.intra_threads)?),
+            None => worker.insert(self.open_session(&self.plan.tail)?),
         };
-        let found = self.run(session, batch, sequences).map_err(|error| self.failed(batch, &error))?;
-        let (rows, shape) = (batch.rows.len(), found.shape().to_vec());
+        let inputs = batching::inputs(batch, sequences, &self.signature, self.fill);
+        let failed = |error: ort::Error| self.failed(batch, &error);
+        let options = only(names).map_err(failed)?;
+        let inputs = inputs.into_iter().map(feed).collect::<ort::Result<Vec<_>>>().map_err(failed)?;
+        let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
+        let floats = names.iter().map(|name| floats(&outputs[*name])).collect::<ort::Result<Vec<_>>>();
+        let floats = floats.map_err(failed)?;
+        read(&floats.iter().map(|floats| floats.view()).collect::<Vec<_>>())
+    }
+
+    /// Holds the shape of a batch's logits against what is known.
+    fn checked(&self, batch: &Batch, logits: ArrayD<f32>) -> Result<Array2<f32>, Error> {
+        let (rows, shape) = (batch.rows.len(), logits.shape().to_vec());
         let same = |classes| classes > 0 && *self.num_classes.get_or_init(|| classes) == classes;
-        match found.into_dimensionality::<Ix2>() {
+        match logits.into_dimensionality::<Ix2>() {
             Ok(logits) if logits.nrows() == rows && same(logits.ncols()) => {
                 self.check_classes(logits.ncols()).map(|()| logits)
             }
@@ -215,19 +366,24 @@ impl Model {
         }
     }
 
-    /// Asks for the logits alone: hidden states that the graph may return too are not copied out.
-    fn run(
-        &self,
-        session: &mut Session,
-        batch: &Batch,
-        sequences: &[Tokens<'_>],
-    ) -> ort::Result<ArrayD<f32>> {
-        let name = self.signature.logits.name.as_str();
-        let logits_only = RunOptions::new()?.with_outputs(OutputSelector::no_default().with(name));
-        let inputs = batching::inputs(batch, sequences, &self.signature, self.fill);
-        let inputs = inputs.into_iter().map(feed).collect::<ort::Result<Vec<_>>>()?;
-        let outputs = session.run_with_options(inputs, &logits_only)?;
-        floats(&outputs[name])
+    fn misfit(&self, batch: &Batch, tensor: &ArrayViewD<'_, f32>, output: usize, misfit: Misfit) -> Error {
+        let (model, found) = (self.name.clone(), tensor.shape().to_vec());
+        let tensor = self.plan.outputs[output].clone();
+        match misfit {
+            Misfit::Shape(expected) => Error::TapShape { model, tensor, found, expected },
+            Misfit::NotFinite(row, value) => {
+                Error::TapNotFinite { model, tensor, sequence: batch.rows[row], value }
+            }
+        }
+    }
+
+    fn open_session(&self, tail: &[u8]) -> Result<Session, Error> {
+        open_session(&self.runtime, &self.path, tail, self.intra_threads)
+    }
+
+    /// Returns what errors call the graph.
+    fn graph(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into()
     }
 
     /// Holds the number of classes against what `config.json` says.
@@ -236,8 +392,7 @@ impl Model {
         if config == found {
             return Ok(());
         }
-        let graph = self.path.file_name().unwrap_or_default().to_string_lossy().into();
-        Err(Error::ClassCountMismatch { graph, config, found })
+        Err(Error::ClassCountMismatch { graph: self.graph(), config, found })
     }
 
     fn failed(&self, batch: &Batch, error: &ort::Error) -> Error {
@@ -295,15 +450,38 @@ fn cause(error: &LoadDynamicError) -> String {
     }
 }
 
-fn open_session(runtime: &Runtime, path: &Path, intra_threads: usize) -> Result<Session, Error> {
-    Session::builder(&runtime.environment)
+/// Opens a model, with what is laid behind it.
+fn open_session(
+    runtime: &Runtime,
+    path: &Path,
+    tail: &[u8],
+    intra_threads: usize,
+) -> Result<Session, Error> {
+    let builder = Session::builder(&runtime.environment)
         .map_err(bad_model(path))?
         .with_intra_threads(intra_threads)
         .map_err(bad_model(path))?
         .with_intra_op_spinning(false)
+        .map_err(bad_model(path));
+    if tail.is_empty() {
+        return builder?.commit_from_file(path).map_err(bad_model(path));
+    }
+    let mut model = fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    model.extend_from_slice(tail);
+    // Large tensors may lie in files beside the model, which a model in memory does not know of.
+    let folder = std::path::absolute(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    let folder = folder.parent().unwrap_or(Path::new("")).to_string_lossy();
+    builder?
+        .with_config_entry("session.model_external_initializers_file_folder_path", folder)
         .map_err(bad_model(path))?
-        .commit_from_file(path)
+        .commit_from_memory(&model)
         .map_err(bad_model(path))
+}
+
+/// Asks for the outputs named and no other.
+fn only(names: &[&str]) -> ort::Result<RunOptions<HasSelectedOutputs>> {
+    let selected = names.iter().fold(OutputSelector::no_default(), |all, name| all.with(*name));
+    Ok(RunOptions::new()?.with_outputs(selected))
 }
 
 /// Tells what ONNX Runtime says of a model, less the file's name, which our own message begins with.
@@ -361,13 +539,19 @@ fn feed((input, values): (&TensorInfo, Array2<i64>)) -> ort::Result<(String, Dyn
     Ok((input.name.clone(), value))
 }
 
-/// Copies a float tensor out.
-fn floats(value: &DynValue) -> ort::Result<ArrayD<f32>> {
+/// Returns a tensor as single-precision floats: as it lies there, where it holds such.
+fn floats(value: &DynValue) -> ort::Result<CowArray<'_, f32, IxDyn>> {
     Ok(match value.dtype().tensor_type() {
-        Some(TensorElementType::Float16) => value.try_extract_array::<f16>()?.mapv(f16::to_f32),
-        Some(TensorElementType::Float64) => value.try_extract_array::<f64>()?.mapv(|value| value as f32),
-        _ => value.try_extract_array::<f32>()?.to_owned(),
+        Some(TensorElementType::Float16) => value.try_extract_array::<f16>()?.mapv(f16::to_f32).into(),
+        Some(TensorElementType::Float64) => {
+            value.try_extract_array::<f64>()?.mapv(|value| value as f32).into()
+        }
+        _ => value.try_extract_array::<f32>()?.into(),
     })
+}
+
+fn lengths(sequences: &[Tokens<'_>]) -> Vec<usize> {
+    sequences.iter().map(|tokens| tokens.ids.len()).collect()
 }
 
 #[cfg(test)]
@@ -379,7 +563,7 @@ mod tests {
     fn a_file_that_is_no_library_is_an_error_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let text = folder.path().join("libonnxruntime.so");
-        std::fs::write(&text, "not a library").expect("written");
+        fs::write(&text, "not a library").expect("written");
         for path in [text, folder.path().join("missing.so"), folder.path().to_owned()] {
             let found = Found { path: path.clone(), origin: Origin::Given, version: None };
             let Err(Error::RuntimeUnusable { path: named, .. }) = Runtime::load(found) else {

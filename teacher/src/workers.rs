@@ -6,31 +6,29 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
-use ndarray::Array2;
-
 use crate::Error;
 use crate::batching::Batch;
 
-/// Returns what `run` makes of each batch, in the order of the batches.
+/// Returns what `run` makes of each batch and its number, in the order of the batches.
 ///
 /// No more workers work than there are batches, and the first works on this thread. `progress` is told, from any of
 /// them, how many more sequences are done.
 ///
 /// # Errors
 /// Where `run` fails; nobody takes another batch after that.
-pub(crate) fn share<W: Send>(
+pub(crate) fn share<W: Send, R: Send>(
     workers: &mut [W],
     batches: &[Batch],
-    run: impl Fn(&mut W, &Batch) -> Result<Array2<f32>, Error> + Sync,
+    run: impl Fn(&mut W, usize, &Batch) -> Result<R, Error> + Sync,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Array2<f32>>, Error> {
+) -> Result<Vec<R>, Error> {
     let next = AtomicUsize::new(0);
-    let work = |worker: &mut W| -> Result<Vec<(usize, Array2<f32>)>, Error> {
+    let work = |worker: &mut W| -> Result<Vec<(usize, R)>, Error> {
         let mut done = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(batch) = batches.get(number) else { return Ok(done) };
-            let result = run(worker, batch).inspect_err(|_| next.store(batches.len(), Ordering::Relaxed))?;
+            let result = run(worker, number, batch).inspect_err(|_| next.store(batches.len(), Ordering::Relaxed))?;
             progress(batch.rows.len());
             done.push((number, result));
         }
@@ -57,6 +55,8 @@ fn join<T>(handle: ScopedJoinHandle<'_, T>) -> T {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
 
     /// Batches of 1, 2, 1, 2, … sequences.
@@ -64,7 +64,7 @@ mod tests {
         (0..num).map(|number| Batch { rows: vec![0; 1 + number % 2], length: num - number }).collect()
     }
 
-    fn length(_: &mut usize, batch: &Batch) -> Result<Array2<f32>, Error> {
+    fn length(_: &mut usize, _: usize, batch: &Batch) -> Result<Array2<f32>, Error> {
         Ok(Array2::from_elem([batch.rows.len(), 1], batch.length as f32))
     }
 
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn no_more_workers_work_than_there_are_batches() {
         let mut workers = [0; 8];
-        let count = |worker: &mut usize, batch: &Batch| {
+        let count = |worker: &mut usize, number, batch: &Batch| {
             *worker += 1;
-            length(worker, batch)
+            length(worker, number, batch)
         };
         share(&mut workers, &batches(2), count, &|_| {}).expect("no error");
         assert_eq!(workers[2..], [0; 6]);
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn after_an_error_nobody_takes_another_batch() {
         let taken = AtomicUsize::new(0);
-        let fail_at_third = |_: &mut usize, batch: &Batch| match taken.fetch_add(1, Ordering::Relaxed) {
+        let fail_at_third = |_: &mut usize, number, batch: &Batch| match taken.fetch_add(1, Ordering::Relaxed) {
             2 => Err(Error::EmptySequence { sequence: 2 }),
-            _ => length(&mut 0, batch),
+            _ => length(&mut 0, number, batch),
         };
         let error = share(&mut [0], &batches(50), fail_at_third, &|_| {}).expect_err("the third fails");
         assert!(matches!(error, Error::EmptySequence { sequence: 2 }), "{error}");

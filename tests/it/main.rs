@@ -20,4 +20,5 @@ mod reference;
 mod slim;
 mod support;
 mod tables;
+mod taps;
 mod tracking;

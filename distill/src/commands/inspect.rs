@@ -44,7 +44,10 @@ fn as_table(model: &Teacher, facts: &Summary) -> Result<String> {
     for input in inputs(model) {
         row("input", input.to_string());
     }
-    row("output", model.signature().logits.to_string());
+    match &model.signature().logits {
+        Some(logits) => row("output", logits.to_string()),
+        None => row("output", "none of a classifier".to_owned()),
+    }
     if let Some(layers) = facts.num_layers.or(config.num_hidden_layers) {
         let width = config.hidden_size.map_or_else(String::new, |width| format!(" x {width}"));
         row("layers", format!("{layers}{width}"));
@@ -79,7 +82,7 @@ fn as_json(model: &Teacher, facts: &Summary) -> Result<String> {
         "nodes": facts.num_nodes(),
         "operators": facts.operators,
         "inputs": names(inputs(model)),
-        "outputs": names(vec![&model.signature().logits]),
+        "outputs": names(model.signature().logits.iter().collect()),
         "layers": facts.num_layers.or(config.num_hidden_layers),
         "hidden_size": config.hidden_size,
         "family": config.model_type,
