@@ -81,6 +81,15 @@ impl Blueprint {
         };
         Ok(Blueprint { bert, params, num_copied })
     }
+
+    /// Gives the student a map to the width of its teacher, at random, for as long as it is trained.
+    pub fn projecting(self, width: usize, seed: u64) -> Self {
+        let range = self.bert.config().initializer_range;
+        let bert = self.bert.projecting(width);
+        let mut params = init::random(bert.layout(), range, seed);
+        params.data_mut()[..self.params.data().len()].copy_from_slice(self.params.data());
+        Blueprint { bert, params, num_copied: self.num_copied }
+    }
 }
 
 /// Returns the configuration of the asked shape, with a vocabulary that fits the tokenizer.

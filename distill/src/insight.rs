@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use student::{Outputs, PackedBatch};
+use teacher::{Signals, Teacher, Tokens};
 
 /// Somebody who can be asked what goes on inside a teacher.
 pub struct Insight {
@@ -33,6 +34,19 @@ impl Insight {
             }
         });
         Insight { questions }
+    }
+
+    /// Sets a teacher to answer, whose inner tensors have been asked for.
+    pub fn of(mut teacher: Teacher) -> Self {
+        Insight::new(move |batch| {
+            let (ids, type_ids) = (batch.ids(), batch.type_ids());
+            let sequences: Vec<Tokens<'_>> = batch
+                .sequences()
+                .map(|of| Tokens { ids: &ids[of.clone()], type_ids: &type_ids[of] })
+                .collect();
+            let Signals { logits, hidden, scores, qkv } = teacher.signals(&sequences, &|_| {})?;
+            Ok(Outputs { logits, hidden, scores, qkv })
+        })
     }
 
     /// Asks about a batch, without waiting.

@@ -2,11 +2,14 @@
 
 use crate::corpus::Subject;
 use crate::examples::Examples;
+use crate::insight::{Insight, Pending};
 use crate::metrics;
 use crate::metrics::argmax;
 use crate::names;
+use crate::objective::{Objective, Target, Totals};
 use crate::task::{Gold, LabelSet};
 use crate::trainer::{self, Score};
+use anyhow::Result;
 use ndarray::{ArrayView1, ArrayView2};
 use serde_json::{Map, Value, json};
 use student::engine::Engine;
@@ -40,7 +43,7 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
-    fn score(&self, engine: &mut dyn Engine) -> f64 {
+    fn score(&self, engine: &mut dyn Engine) -> Result<f64> {
         let logits = trainer::logits(engine, self.examples);
         let figure = match self.name.as_str() {
             "agreement" => {
@@ -50,7 +53,54 @@ impl Score for Scorer<'_> {
             name => figures(self.subject, logits.view(), &self.gold).get(name).and_then(Value::as_f64),
         };
         // A figure that is not defined, such as a correlation of equal numbers, is worse than any that is.
-        figure.filter(|figure| figure.is_finite()).unwrap_or(-1.0)
+        Ok(figure.filter(|figure| figure.is_finite()).unwrap_or(-1.0))
+    }
+}
+
+/// Judges a student whose head learns nothing: by how small its objective is.
+pub struct Closeness<'a> {
+    /// What the student is trained for.
+    pub objective: &'a Objective,
+    /// The texts.
+    pub examples: &'a Examples,
+    /// Whom to ask what goes on inside the teacher.
+    pub insight: Option<&'a Insight>,
+}
+
+impl Closeness<'_> {
+    /// What the score is called: the objective with its sign turned, so that higher is better.
+    pub const NAME: &'static str = "negative_objective";
+    /// The texts that are looked at, at most: the teacher reads them anew each time.
+    const TEXTS: usize = 512;
+    /// The texts of a batch.
+    const BATCH: usize = 32;
+
+    fn objective(&self, engine: &mut dyn Engine) -> Result<f64> {
+        let chosen: Vec<usize> = self.examples.spread(Self::TEXTS).collect();
+        let gold: Vec<Gold> = chosen.iter().map(|&example| self.examples.gold(example)).collect();
+        let totals = Totals::of(&gold, chosen.iter().map(|&example| self.examples.length(example)));
+        let mut sum = 0.0;
+        for examples in chosen.chunks(Self::BATCH) {
+            let packed = self.examples.pack(examples);
+            let inside = self.insight.map(|insight| insight.ask(packed.clone()));
+            let outputs = engine.evaluate(&packed, self.objective.asked());
+            let (soft, gold) = self.examples.targets(examples);
+            let inside = inside.map(Pending::wait).transpose()?;
+            let target = Target {
+                soft: soft.as_ref().map(|soft| soft.view()),
+                gold: &gold,
+                inside: inside.as_ref(),
+                offsets: packed.offsets(),
+            };
+            sum += self.objective.evaluate(&outputs, &target, totals).0.total;
+        }
+        Ok(sum)
+    }
+}
+
+impl Score for Closeness<'_> {
+    fn score(&self, engine: &mut dyn Engine) -> Result<f64> {
+        Ok(-self.objective(engine)?)
     }
 }
 

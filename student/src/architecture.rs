@@ -35,7 +35,7 @@ impl Asked {
 }
 
 /// What a model says about one packed batch. What was not asked for is empty.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outputs<F = f32> {
     /// One row for each read-out position, [R, C]; for a sentence head R = B.
     pub logits: Array2<F>,
@@ -49,6 +49,13 @@ pub struct Outputs<F = f32> {
 
 /// The gradient of a loss with respect to each part of [`Outputs`], in the same shape.
 pub type OutputGrads<F = f32> = Outputs<F>;
+
+impl<F> Default for Outputs<F> {
+    fn default() -> Self {
+        let nothing = Array2::from_shape_vec((0, 0), Vec::new());
+        Outputs::of_logits(nothing.expect("no number for no place"))
+    }
+}
 
 impl<F> Outputs<F> {
     /// Makes outputs of logits alone.

@@ -6,6 +6,7 @@
 //! smoothing help?").
 
 use crate::error::explained;
+use crate::objective::Objective;
 use crate::recipe::{ObjectiveSection, Recipe};
 use anyhow::Result;
 use serde::Serialize;
@@ -64,8 +65,14 @@ impl Control {
     /// Refuses controls that could learn nothing, before any work is done.
     ///
     /// # Errors
-    /// When no example has a label.
-    pub fn check(wanted: &[Control], labelled: usize) -> Result<()> {
+    /// When no example has a label, or the objective compares more than logits.
+    pub fn check(wanted: &[Control], objective: &Objective, labelled: usize) -> Result<()> {
+        if !wanted.is_empty() && objective.looks_inside() {
+            return Err(explained(
+                "`--controls` shows what the teacher's logits are worth, but the objective compares more of it",
+                "leave `--controls` out, and train the student once more by a recipe with other terms",
+            ));
+        }
         if wanted.contains(&Control::Undistilled) && labelled == 0 {
             return Err(explained(
                 "`--controls` trains a student on labels alone, but no example has a label",

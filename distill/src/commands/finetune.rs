@@ -50,15 +50,21 @@ pub fn finetune(
     let subject = subject.clone().with_labels(recipe.data.labels.as_deref(), tables[0].labels())?;
     let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
     let purpose = Purpose::of(&subject, &tokenizer)?;
-    let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+    let Blueprint { bert, params, num_copied } =
+        Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+    // What is made here teaches others, who may want to look inside.
+    let blueprint = Blueprint { bert: bert.written_whole(), params, num_copied };
     let length = |example| train.length(example);
     let course = course(train.len(), &length, &recipe.train);
     recipe.resolve(course.total_steps(), RATE);
     recipe.data.max_length = Some(subject.max_length);
     let sources = sources(None, &train, &eval)?;
+    let objective = recipe.objective.objective()?;
     let run = Run {
         folder,
         recipe: &recipe,
+        objective: &objective,
+        insight: None,
         subject: &subject,
         train: &train,
         eval: &eval,

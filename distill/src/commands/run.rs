@@ -7,19 +7,21 @@ use crate::console::Console;
 use crate::corpus::Subject;
 use crate::data::fingerprint;
 use crate::examples::Examples;
+use crate::insight::Insight;
 use crate::log::{self, RunLog, read_scalars};
-use crate::measure::Scorer;
+use crate::measure::{Closeness, Scorer};
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
 use crate::track::{About, Destination, Ending, Trackers};
-use crate::trainer::{CheckpointFolder, Event, Outcome, Trainer};
+use crate::trainer::{CheckpointFolder, Event, Outcome, Score, Trainer};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use student::Precision;
 use student::bert::Bert;
 use student::engine::{CpuEngine, Engine};
 use student::export::onnx::Model;
@@ -34,12 +36,16 @@ pub struct Run<'a> {
     pub folder: &'a RunFolder,
     /// Every setting, resolved.
     pub recipe: &'a Recipe,
+    /// What the student is trained for.
+    pub objective: &'a Objective,
     /// What is predicted.
     pub subject: &'a Subject,
     /// What the student is trained on.
     pub train: &'a Examples,
     /// What it is evaluated on.
     pub eval: &'a Examples,
+    /// Whom to ask what goes on inside the teacher, where the objective compares that.
+    pub insight: Option<&'a Insight>,
     /// The directory with the student's tokenizer.
     pub tokenizer: &'a Path,
     /// The fingerprints of what the run is made from, by name.
@@ -115,7 +121,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let mut engine = engine.exact();
+        let mut engine = without_projection(engine.exact(), train.threads, precision)?;
         let metadata = self.metadata(&outcome, &score_name);
         let (bert, params) = engine.model();
         bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
@@ -147,12 +153,18 @@ impl Run<'_> {
         course: Course<'_>,
         checkpoint: &CheckpointFolder,
     ) -> Result<(Outcome, String)> {
-        let objective = self.recipe.objective.objective()?;
+        let objective = self.objective;
         let scorer = Scorer::of(self.subject, self.eval);
-        let score_name = scorer.as_ref().map_or_else(String::new, |scorer| scorer.name().to_owned());
+        let closeness = Closeness { objective, examples: self.eval, insight: self.insight };
+        let (score, score_name): (Option<&dyn Score>, _) = match &scorer {
+            // A head that learns nothing cannot be judged by what it says.
+            _ if !objective.asked().logits => (Some(&closeness), Closeness::NAME.to_owned()),
+            Some(scorer) => (Some(scorer), scorer.name().to_owned()),
+            None => (None, String::new()),
+        };
         let total = course.total_steps();
         let done = checkpoint.step(engine)?;
-        self.announce(engine, &objective, (done, total));
+        self.announce(engine, (done, total));
         let path = self.folder.join(log::FILE);
         let terms = objective.terms().iter().map(|term| term.loss.name()).collect();
         let log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
@@ -160,11 +172,11 @@ impl Run<'_> {
         let mut last_checkpoint = Instant::now();
         let outcome = Trainer {
             engine,
-            objective: &objective,
+            objective,
             train: self.train,
-            insight: None,
+            insight: self.insight,
             settings: &self.recipe.train,
-            score: scorer.as_ref().map(|scorer| scorer as &dyn crate::trainer::Score),
+            score,
             checkpoint,
             stop: stop_on_ctrl_c(),
             is_checkpoint_due: &mut || {
@@ -186,16 +198,14 @@ impl Run<'_> {
         ended.map(|()| (outcome, score_name))
     }
 
-    fn announce(&self, engine: &CpuEngine<Bert>, objective: &Objective, (done, total): (u64, u64)) {
+    fn announce(&self, engine: &CpuEngine<Bert>, (done, total): (u64, u64)) {
         let config = engine.architecture().config();
-        let terms: Vec<String> =
-            objective.terms().iter().map(|term| format!("{} {}", term.weight, term.loss.name())).collect();
         self.console.say(format_args!(
             "model: {} layers x {}, {} parameters · objective: {} · {} steps in {}{}",
             config.num_hidden_layers,
             config.hidden_size,
             count(engine.layout().num_parameters()),
-            terms.join(" + "),
+            self.recipe.objective.describe(),
             total,
             self.recipe.train.precision.engine(),
             if done > 0 { format!(", resumed after {done}") } else { String::new() },
@@ -239,6 +249,19 @@ impl Run<'_> {
             metadata.insert(format!("eval_{score_name}"), format!("{score:.6}"));
         }
         metadata
+    }
+}
+
+/// Throws away what the student was only given to be compared with its teacher.
+fn without_projection(
+    mut engine: CpuEngine<Bert>,
+    threads: usize,
+    precision: Precision,
+) -> Result<CpuEngine<Bert>> {
+    let (bert, params) = engine.model();
+    match bert.without_projection(params) {
+        Some((bert, params)) => bundle::engine(bert, params, threads, precision),
+        None => Ok(engine),
     }
 }
 

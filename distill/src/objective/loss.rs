@@ -111,6 +111,11 @@ impl Loss {
         }
     }
 
+    /// Says whether the loss compares what goes on inside, token by token.
+    pub fn looks_inside(self) -> bool {
+        matches!(self.needs(), Needs::Inside(_))
+    }
+
     /// Says whether the loss compares with the teacher (and not with gold labels).
     pub fn needs_teacher(self) -> bool {
         self.needs() != Needs::Labels

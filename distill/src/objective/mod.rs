@@ -163,7 +163,12 @@ impl Objective {
 
     /// Says whether a term compares what goes on inside.
     pub fn looks_inside(&self) -> bool {
-        self.terms.iter().any(|term| matches!(term.loss.needs(), Needs::Inside(_)))
+        self.terms.iter().any(|term| term.loss.looks_inside())
+    }
+
+    /// Says whether a term compares hidden states, and so needs them in the teacher's width.
+    pub fn shows_hidden_states(&self) -> bool {
+        !self.comparison.student.hidden.is_empty()
     }
 
     /// Returns the terms.

@@ -6,8 +6,10 @@
 
 mod precision;
 mod sections;
+mod stage;
 
 pub use precision::Precision;
+pub use stage::Stage;
 pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
 
 use crate::error::explained;
@@ -30,6 +32,9 @@ pub struct Recipe {
     pub objective: ObjectiveSection,
     /// How it is trained.
     pub train: TrainSection,
+    /// What is different in each of several runs, the next of which starts with the student of the one before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stage: Vec<toml::Table>,
 }
 
 impl Recipe {

@@ -5,7 +5,7 @@ use crate::error::explained;
 use crate::objective::{LayerMap, Loss, Objective, Term};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use student::export::Format;
 use student::export::onnx::Storage;
 use student::quant::Range;
@@ -247,6 +247,14 @@ impl Default for TrainSection {
     }
 }
 
+impl StudentSection {
+    /// Starts with the student that lies in a folder: its shape, its tokenizer, all its layers.
+    pub fn start_from(&mut self, folder: &Path) {
+        let (init, dropout) = (Some(folder.to_owned()), self.dropout);
+        *self = StudentSection { init, dropout, ..StudentSection::default() };
+    }
+}
+
 impl TrainSection {
     /// Returns how the weights are stored that the student computes with while it is trained; nothing when they are not
     /// rounded.
@@ -308,6 +316,16 @@ impl ObjectiveSection {
     pub fn objective(&self) -> Result<Objective> {
         let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0), loss });
         Objective::new(terms)
+    }
+
+    /// Returns the terms in a few words.
+    pub fn describe(&self) -> String {
+        let given = self.weights().into_iter().filter_map(|(weight, loss)| Some((weight?, loss)));
+        let terms: Vec<String> = given
+            .filter(|(weight, _)| *weight != 0.0)
+            .map(|(weight, loss)| format!("{weight} {}", loss.name()))
+            .collect();
+        if terms.is_empty() { "as the data allows".to_owned() } else { terms.join(" + ") }
     }
 
     /// Returns every loss with its weight, if one is given.

@@ -65,7 +65,10 @@ pub struct Step {
 /// Judges a student.
 pub trait Score {
     /// Returns a finite number; higher is better.
-    fn score(&self, engine: &mut dyn Engine) -> f64;
+    ///
+    /// # Errors
+    /// When a teacher that has to be asked fails.
+    fn score(&self, engine: &mut dyn Engine) -> Result<f64>;
 }
 
 /// How a run ended.
@@ -204,7 +207,7 @@ impl Trainer<'_> {
 
     fn evaluate(&mut self, progress: &mut Progress) -> Result<()> {
         let Some(judge) = self.score else { return Ok(()) };
-        let score = judge.score(self.engine);
+        let score = judge.score(self.engine)?;
         let best = progress.best.is_none_or(|(_, best)| score > best);
         if best {
             progress.best = Some((progress.step, score));

@@ -1,7 +1,6 @@
 //! The wiring of BERT once more, as nodes of an ONNX graph: padded, with a mask.
 
 use super::Bert;
-use crate::architecture::Asked;
 use crate::batch::Readout;
 use crate::export::onnx::{Dim, GraphBuilder, Nodes, Value};
 use crate::layers::{Embeddings, EncoderLayer, FeedForward, LayerNorm, Linear, SelfAttention, SequenceHead, Squash};
@@ -26,7 +25,10 @@ pub(super) fn lower(bert: &Bert, params: &Arena, graph: &mut GraphBuilder) {
     let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, types.as_ref());
     let tokens = root.tokens(&ids, padding, [heads, width / heads]);
     for (i, layer) in bert.layers.iter().enumerate() {
-        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i + 1, &Asked::logits()));
+        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i + 1, &bert.written));
+    }
+    if bert.readout(bert.layers.len(), &bert.written) == Readout::Every {
+        x = root.first_tokens(&tokens, &x);
     }
     let logits = root.at("head").head(&bert.head, &x);
     graph.float_output("logits", &logits, &[TOKENS[0], Dim::Fixed(bert.config.labels.len())]);
@@ -98,11 +100,7 @@ impl<'a> Lowering<'a> {
     fn encoder_layer(&mut self, layer: &EncoderLayer, tokens: &Tokens, x: &Value, readout: Readout) -> Value {
         let rows = match readout {
             Readout::Every => x.clone(),
-            Readout::First => {
-                let first = self.nodes.graph().int(0);
-                let texts = self.nodes.reshape_to(x, &tokens.texts);
-                self.nodes.gather(&texts, &first, 1)
-            }
+            Readout::First => self.first_tokens(tokens, x),
         };
         let a = self.at("attention").self_attention(&layer.attention, tokens, x, &rows, readout);
         let sum = self.nodes.add(&a, &rows);
@@ -110,6 +108,13 @@ impl<'a> Lowering<'a> {
         let f = self.at("feed_forward").feed_forward(&layer.feed_forward, &h);
         let sum = self.nodes.add(&f, &h);
         self.layer_norm(&layer.output_norm.norm, &sum)
+    }
+
+    /// `x`: [B T, H]; result: [B, H].
+    fn first_tokens(&mut self, tokens: &Tokens, x: &Value) -> Value {
+        let first = self.nodes.graph().int(0);
+        let texts = self.nodes.reshape_to(x, &tokens.texts);
+        self.nodes.gather(&texts, &first, 1)
     }
 
     /// `x`: [B T, H]; `rows`, result: [B Q, H] with Q rows of each text; scores and probabilities: [B, A, Q, T].
@@ -262,6 +267,17 @@ mod tests {
             *expected.get_mut(operator).unwrap() += more;
         }
         assert_eq!(operators(&two), expected);
+    }
+
+    #[test]
+    fn a_graph_that_is_written_whole_has_the_same_operators() {
+        let (bert, plain) = graph(2);
+        let bert = bert.written_whole();
+        let mut graph = GraphBuilder::default();
+        bert.lower(&Arena::zeros(bert.layout()), &mut graph);
+        let whole = graph.finish(&BTreeMap::new()).graph.unwrap();
+        assert_eq!(operators(&whole), operators(&plain));
+        assert_ne!(whole.node, plain.node);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Bert {
     layers: Vec<EncoderLayer>,
     head: SequenceHead,
     projection: Option<Linear>,
+    /// What is asked of the graphs that are written.
+    written: Asked,
 }
 
 impl Bert {
@@ -57,7 +59,14 @@ impl Bert {
             Family::DistilBert => Squash::Relu,
         });
         layout.rename(|name| config.model_type.name(name));
-        Ok(Bert { config, layout, embeddings, layers, head, projection: None })
+        Ok(Bert { config, layout, embeddings, layers, head, projection: None, written: Asked::logits() })
+    }
+
+    /// Writes graphs from now on that compute the last layer for every token, so that others can learn from the inside of
+    /// them. They say the same, and take longer for it.
+    pub fn written_whole(self) -> Self {
+        let last = vec![self.config.num_hidden_layers];
+        Bert { written: Asked { hidden: last, ..Asked::logits() }, ..self }
     }
 
     /// Shows hidden states in another width, by one affine map that is trained with the model: what a narrow model must be
@@ -67,6 +76,16 @@ impl Bert {
         let scope = self.layout.scope(PROJECTION);
         self.projection = Some(Linear::declare(scope, self.config.hidden_size, width));
         self
+    }
+
+    /// Returns the model without its projection, and its parameters out of `params`; nothing when it has none.
+    pub fn without_projection(&self, params: &Arena) -> Option<(Bert, Arena)> {
+        self.projection.as_ref()?;
+        let bert = Bert::new(self.config.clone()).expect("the configuration has made a model before");
+        // The projection is declared last: what comes before it stands where it stood.
+        let params = params.data()[..bert.layout.num_parameters()].to_vec();
+        let params = Arena::from_vec(&bert.layout, params).expect("as many as the layout has");
+        Some((Bert { written: self.written.clone(), ..bert }, params))
     }
 
     /// Returns the configuration.

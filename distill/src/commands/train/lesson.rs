@@ -1,0 +1,247 @@
+//! What a student is taught with: texts, what the teacher says of them, and what it is asked while the student learns.
+
+use super::{Besides, Opener};
+use crate::blueprint::{Blueprint, Purpose};
+use crate::bundle;
+use crate::commands::controls::Control;
+use crate::commands::material::{Shelf, Signal, Source, prepare, required, sources};
+use crate::commands::run::{Finished, Run};
+use crate::corpus::Subject;
+use crate::error::explained;
+use crate::examples::Examples;
+use crate::insight::Insight;
+use crate::metrics::argmax;
+use crate::objective::{Objective, Sizes};
+use crate::recipe::Recipe;
+use crate::run_folder::RunFolder;
+use crate::table::folder_of;
+use crate::task::check_order;
+use crate::tokens::Tokenizer;
+use crate::track::Destination;
+use crate::trainer::course;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use teacher::{Taps, Teacher};
+
+/// The learning rate of a student that starts with copied weights.
+const COPIED_RATE: f64 = 1e-4;
+/// The learning rate of a student that starts at random.
+const RANDOM_RATE: f64 = 5e-4;
+
+/// What a student and its controls have in common.
+pub(super) struct Lesson<'a> {
+    /// Where the teacher lies.
+    pub teacher: PathBuf,
+    /// What is predicted.
+    pub subject: Subject,
+    /// The texts to evaluate on, in the student's tokens.
+    pub eval: Examples,
+    /// The same in the teacher's.
+    pub eval_of_teacher: Examples,
+    train: Examples,
+    tokenizer: Tokenizer,
+    sources: BTreeMap<String, String>,
+    /// The sizes of the teacher and whom to ask about its inside, where the objective compares that.
+    inside: Option<(Sizes, Insight)>,
+    tracked: &'a [Destination],
+    opener: &'a Opener<'a>,
+}
+
+impl<'a> Lesson<'a> {
+    /// Reads the texts, asks the teacher about them, and builds the student; returns them with the resolved recipe.
+    ///
+    /// Whatever can be wrong is found before the long work begins.
+    ///
+    /// # Errors
+    /// When models, tokenizers, texts and objective do not fit each other, or the teacher fails.
+    pub fn prepare(
+        mut recipe: Recipe,
+        folder: &RunFolder,
+        besides: &Besides<'a>,
+        opener: &'a Opener<'a>,
+    ) -> Result<(Self, Recipe, Blueprint)> {
+        let what = "the directory of the model to learn from";
+        let path = required(recipe.teacher.path.clone(), "teacher", what)?;
+        let mut teacher = opener.teacher(&recipe.teacher, &path)?;
+        let subject = Subject::of_model(&recipe.data, teacher.config(), teacher.num_classes())?;
+
+        let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
+        let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
+        let purpose = Purpose::of(&subject, &student_tokenizer)?;
+        let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+        let student_tokenizer = student_tokenizer.cut_at(blueprint.bert.config().max_position_embeddings)?;
+        let tokenizers = [&tokenizer, &student_tokenizer];
+
+        let labels = recipe.teacher.cache.clone().unwrap_or_else(|| folder.join("labels.safetensors"));
+        let console = opener.console;
+        let shelf =
+            Shelf { subject: &subject, folder: folder_of(&labels), threads: opener.threads(), console };
+        let tables = shelf.tables(&recipe.data, &student_tokenizer)?;
+        let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
+        let objective = recipe.objective.objective()?;
+        Control::check(besides.controls, &objective, train.num_labelled())?;
+        let sizes = objective.looks_inside().then(|| sizes_inside(&teacher, &objective, tokenizers)).transpose()?;
+        if let Some(sizes) = sizes {
+            console.say(super::stages::layers(&between(&recipe, &blueprint, sizes)?));
+        }
+        let mut eval_of_teacher = eval.clone();
+        if objective.asked().logits {
+            let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
+            source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
+            check_teacher(&train, &subject)?;
+            eval_of_teacher = match shelf.tables_read_by(tokenizers, &recipe.data, &tables)?.last() {
+                Some(table) => eval.read_from(table)?,
+                None => eval.clone(),
+            };
+        }
+        let length = |example| train.length(example);
+        let total = course(train.len(), &length, &recipe.train).total_steps();
+        recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
+        recipe.data.max_length = Some(subject.max_length);
+        let sources = sources(Some(&teacher), &train, &eval)?;
+        let inside = match sizes {
+            Some(sizes) => Some((sizes, insight(teacher, &between(&recipe, &blueprint, sizes)?)?)),
+            // It has said all that it will be asked: its memory is the student's now.
+            None => None,
+        };
+        let lesson = Lesson {
+            teacher: path,
+            subject,
+            eval,
+            eval_of_teacher,
+            train,
+            tokenizer: student_tokenizer,
+            sources,
+            inside,
+            tracked: besides.tracked,
+            opener,
+        };
+        Ok((lesson, recipe, blueprint))
+    }
+
+    /// Returns what a student of this lesson must fit.
+    ///
+    /// # Errors
+    /// As [`Purpose::of`].
+    pub fn purpose(&self) -> Result<Purpose> {
+        Purpose::of(&self.subject, &self.tokenizer)
+    }
+
+    /// Trains a student by a resolved recipe, into a folder. Returns nothing when interrupted.
+    ///
+    /// # Errors
+    /// As [`Run::execute`].
+    pub fn teach(
+        &self,
+        recipe: &Recipe,
+        folder: &RunFolder,
+        mut blueprint: Blueprint,
+    ) -> Result<Option<Finished>> {
+        let mut objective = recipe.objective.objective()?;
+        if let Some((sizes, _)) = self.inside.as_ref().filter(|_| objective.looks_inside()) {
+            objective = between(recipe, &blueprint, *sizes)?;
+            if objective.shows_hidden_states() && sizes.hidden != blueprint.bert.config().hidden_size {
+                blueprint = blueprint.projecting(sizes.hidden, recipe.train.seed);
+            }
+        }
+        let train = match (objective.needs_teacher(), recipe.teacher.shuffled) {
+            (false, _) => self.train.untaught(),
+            (true, true) => self.train.shuffled(recipe.train.seed),
+            (true, false) => self.train.clone(),
+        };
+        let length = |example| train.length(example);
+        let console = self.opener.console;
+        let run = Run {
+            folder,
+            recipe,
+            objective: &objective,
+            subject: &self.subject,
+            train: &train,
+            eval: &self.eval,
+            insight: self.inside.as_ref().map(|(_, insight)| insight),
+            tokenizer: self.tokenizer.source(),
+            sources: self.sources.clone(),
+            tracked: self.tracked,
+            console,
+        };
+        let notify = |line: &str| console.say(line);
+        run.execute(blueprint, course(train.len(), &length, &recipe.train), &self.opener.options(&notify))
+    }
+}
+
+/// Returns the objective of a recipe, with the layers of the student laid beside those of its teacher.
+fn between(recipe: &Recipe, blueprint: &Blueprint, teacher: Sizes) -> Result<Objective> {
+    let config = blueprint.bert.config();
+    let student = Sizes {
+        layers: config.num_hidden_layers,
+        hidden: config.hidden_size,
+        heads: config.num_attention_heads,
+    };
+    recipe.objective.objective()?.between(&recipe.objective.layers, student, teacher)
+}
+
+/// Returns the sizes of a teacher whose inside is compared.
+///
+/// # Errors
+/// When it reads other tokens than the student, or its graph does not tell.
+fn sizes_inside(teacher: &Teacher, objective: &Objective, [its, students]: [&Tokenizer; 2]) -> Result<Sizes> {
+    let inside: Vec<&str> =
+        objective.terms().iter().filter(|term| term.loss.looks_inside()).map(|term| term.loss.name()).collect();
+    if !its.encodes_like(students) {
+        let why = match its.fingerprint() == students.fingerprint() {
+            true => format!("cuts texts after {} tokens, its teacher after {}", students.max_length(), its.max_length()),
+            false => "has another tokenizer than its teacher".to_owned(),
+        };
+        return Err(explained(
+            format!("`{}` compares token by token, but the student {why}", inside.join("`, `")),
+            "give the student its teacher's tokenizer and the same `--max-length`; with others `kl`, `logit_mse`, \
+             `cross_entropy` and `label_mse` can be learnt, which compare whole texts",
+        ));
+    }
+    let anatomy = teacher.anatomy()?;
+    let (Some(hidden), Some(heads)) = (anatomy.hidden_size, anatomy.num_heads) else {
+        return Err(explained(
+            format!(
+                "`{}` compares what goes on inside the teacher, but its graph does not say how wide it is",
+                inside.join("`, `")
+            ),
+            "look at what `distill inspect` finds in it; export the teacher anew without fusing its nodes",
+        ));
+    };
+    Ok(Sizes { layers: anatomy.layers.len(), hidden, heads })
+}
+
+/// Sets a teacher to answer what the objective asks.
+fn insight(mut teacher: Teacher, objective: &Objective) -> Result<Insight> {
+    let asked = &objective.comparison().teacher;
+    let taps =
+        Taps { hidden: asked.hidden.clone(), scores: asked.scores.clone(), qkv: asked.qkv.clone() };
+    teacher.tap(&taps)?;
+    Ok(Insight::of(teacher))
+}
+
+/// The labelled rows on which the order of the teacher's classes is checked, at most: far more than it takes.
+const CHECKED: usize = 100_000;
+
+/// Refuses a teacher whose classes stand in another order than the labels.
+fn check_teacher(train: &Examples, subject: &Subject) -> Result<()> {
+    let Some(labels) = &subject.labels else { return Ok(()) };
+    let chosen: Vec<usize> = train.spread(CHECKED).collect();
+    let Some(logits) = train.soft(chosen.iter().copied()) else { return Ok(()) };
+    let gold = chosen.iter().map(|&example| train.gold(example));
+    check_order(argmax(logits.view()).into_iter().zip(gold), labels)
+}
+
+/// Opens the student's tokenizer: its own where one is given or comes with its shape or weights, else the teacher's.
+fn student_tokenizer(recipe: &Recipe, teacher: &Path, max_length: usize) -> Result<Tokenizer> {
+    let section = &recipe.student;
+    let own = |folder: &Path| folder.join("tokenizer.json").exists().then(|| folder.to_owned());
+    let folder = section
+        .tokenizer
+        .clone()
+        .or_else(|| own(Path::new(section.shape.as_deref()?)))
+        .or_else(|| own(section.init.as_deref()?))
+        .unwrap_or_else(|| teacher.to_owned());
+    bundle::tokenizer(&folder, max_length)
+}

@@ -1,0 +1,80 @@
+//! `distill train`: the main job, from a teacher and a text to a verified student and a comparison.
+
+mod lesson;
+mod report;
+mod stages;
+
+use super::Opener;
+use super::controls::{self, Control};
+use super::run::RECIPE;
+use crate::blueprint::Blueprint;
+use crate::cli::{Common, TrainArgs};
+use crate::console::Console;
+use crate::recipe::Recipe;
+use crate::run_folder::RunFolder;
+use crate::track::Destination;
+use anyhow::Result;
+use lesson::Lesson;
+use stages::Reached;
+use std::path::Path;
+
+/// Distils a student.
+///
+/// # Errors
+/// When anything on the way fails; what was done so far is kept, and `--resume` goes on.
+pub fn run(args: &TrainArgs, common: &Common, console: &Console) -> Result<()> {
+    let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
+    let recipe = args.recipe(common)?;
+    let controls: &[Control] = if args.controls { &Control::ALL } else { &[] };
+    distil(recipe, &folder, &Besides { tracked: &args.training.track, controls }, common, console)
+}
+
+/// What is wanted besides the student.
+#[derive(Default)]
+pub struct Besides<'a> {
+    /// Where its run can be followed, besides its folder.
+    pub tracked: &'a [Destination],
+    /// The controls that are trained after it.
+    pub controls: &'a [Control],
+}
+
+/// Distils a student by a recipe, into a folder.
+///
+/// # Errors
+/// As [`run`].
+pub fn distil(
+    recipe: Recipe,
+    folder: &RunFolder,
+    besides: &Besides<'_>,
+    common: &Common,
+    console: &Console,
+) -> Result<()> {
+    let opener = Opener { common, console };
+    let stages = recipe.stages()?;
+    let Some((last, before)) = stages.split_last() else { return Ok(()) };
+    if !before.is_empty() {
+        console.say(stages::table(&stages));
+    }
+    let mut last = last.recipe.clone();
+    if let Some(start) = stages::run(before, folder, besides.tracked, &opener)? {
+        match start {
+            Reached::End(start) => last.student.start_from(&start),
+            Reached::Interruption => return Ok(()),
+        }
+    }
+    let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, besides, &opener)?;
+    let Some(student) = lesson.teach(&recipe, folder, blueprint)? else { return Ok(()) };
+    let mut controls = Vec::new();
+    for &control in besides.controls {
+        console.say(format_args!("\ncontrol: {}", control.describe()));
+        let recipe = control.recipe(&recipe, lesson.subject.is_regression());
+        let folder = folder.inner(&Path::new(controls::FOLDER).join(control.name()), RECIPE)?;
+        let blueprint = Blueprint::build(&recipe.student, &lesson.purpose()?, recipe.train.seed)?;
+        let Some(finished) = lesson.teach(&recipe, &folder, blueprint)? else { return Ok(()) };
+        controls.push((folder, finished));
+    }
+    let students: Vec<_> = std::iter::once((folder, &student))
+        .chain(controls.iter().map(|(folder, finished)| (folder, finished)))
+        .collect();
+    report::report(&students, &lesson.teacher, [&lesson.eval_of_teacher, &lesson.eval], &lesson.subject, &opener)
+}

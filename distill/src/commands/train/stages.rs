@@ -1,0 +1,99 @@
+//! Stages: runs one after the other, each of which starts with the student that the one before left behind.
+
+use super::{Besides, Lesson, Opener, RECIPE};
+use crate::bundle;
+use crate::error::explained;
+use crate::objective::Objective;
+use crate::recipe::Stage;
+use crate::run_folder::RunFolder;
+use crate::track::Destination;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// The folder of the stages in the folder of the student.
+const FOLDER: &str = "stages";
+/// The settings that a stage was begun with.
+const SETTINGS: &str = "stage.toml";
+
+/// How far some stages have come.
+pub(super) enum Reached {
+    /// To their end: the student lies in this folder.
+    End(PathBuf),
+    /// They were interrupted.
+    Interruption,
+}
+
+/// Runs all stages but the last; those that an earlier call finished are not run again. Returns nothing when there are none.
+///
+/// # Errors
+/// As a run; or when a stage that is there was begun with other settings.
+pub(super) fn run(
+    stages: &[Stage],
+    folder: &RunFolder,
+    tracked: &[Destination],
+    opener: &Opener<'_>,
+) -> Result<Option<Reached>> {
+    let mut start: Option<PathBuf> = None;
+    for (number, stage) in (1..).zip(stages) {
+        let mut recipe = stage.recipe.clone();
+        if let Some(start) = &start {
+            recipe.student.start_from(start);
+        }
+        recipe.teacher.cache.get_or_insert_with(|| folder.join("labels.safetensors"));
+        let inner = folder.inner(&Path::new(FOLDER).join(format!("{number}-{}", stage.name)), RECIPE)?;
+        opener.console.say(format_args!("\nstage {number}: {}", stage.name));
+        let settings = recipe.to_toml();
+        if is_finished(&inner, &settings)? {
+            opener.console.say("finished before");
+        } else {
+            bundle::write_text(&inner.join(SETTINGS), &settings)?;
+            let besides = Besides { tracked, controls: &[] };
+            let (lesson, recipe, blueprint) = Lesson::prepare(recipe, &inner, &besides, opener)?;
+            if lesson.teach(&recipe, &inner, blueprint)?.is_none() {
+                return Ok(Some(Reached::Interruption));
+            }
+        }
+        start = Some(inner.path().to_owned());
+    }
+    if start.is_some() {
+        opener.console.say("\nlast stage");
+    }
+    Ok(start.map(Reached::End))
+}
+
+/// Says whether a stage came to its end in an earlier call that this one continues.
+fn is_finished(folder: &RunFolder, settings: &str) -> Result<bool> {
+    if !folder.is_resumed() {
+        return Ok(false);
+    }
+    let begun_with = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
+    if begun_with != settings {
+        return Err(explained(
+            format!("the stage in `{}` was begun with other settings", folder.path().display()),
+            "resume with the recipe and the flags that the run was started with, or start anew with `--overwrite`",
+        ));
+    }
+    Ok(folder.join(bundle::ONNX).exists())
+}
+
+/// Shows the stages of a recipe: what each learns from, for what, and how long.
+pub(super) fn table(stages: &[Stage]) -> String {
+    let line = |(number, stage): (usize, &Stage)| {
+        let recipe = &stage.recipe;
+        let train = &recipe.train;
+        let long = train.max_steps.map_or(format!("{} epochs", train.epochs), |steps| format!("{steps} steps"));
+        format!("  {number}  {:<14} {:<44} {long}", stage.name, recipe.objective.describe())
+    };
+    let lines: Vec<String> = (1..).zip(stages).map(line).collect();
+    format!("stages:\n{}", lines.join("\n"))
+}
+
+/// Shows which layer of a student learns from which of its teacher.
+pub(super) fn layers(objective: &Objective) -> String {
+    let pairs = &objective.comparison().pairs;
+    let row = |name: &str, side: usize| {
+        let layers: Vec<String> = pairs.iter().map(|pair| format!("{:>3}", pair[side])).collect();
+        format!("  {name:<8}{}", layers.join(""))
+    };
+    format!("layers that learn from each other:\n{}\n{}", row("student", 0), row("teacher", 1))
+}
