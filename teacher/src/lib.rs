@@ -46,6 +46,6 @@ pub use error::Error;
 pub use fingerprint::external_files;
 pub use options::Options;
 pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
-pub use taps::{Anatomy, Finding, Layer, Signals, Taps};
+pub use taps::{Anatomy, Finding, Layer, Signals, Site, Taps};
 pub use teacher::Teacher;
 pub use tokens::Tokens;

@@ -28,7 +28,7 @@ pub(crate) use pack::Misfit;
 pub(crate) use plan::Plan;
 pub use signals::Signals;
 pub(crate) use signals::{LayerScores, Places};
-pub use site::Finding;
+pub use site::{Finding, Site};
 
 /// Which inner tensors are asked for.
 ///
