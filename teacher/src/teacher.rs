@@ -61,6 +61,8 @@ struct Model {
     num_classes: OnceLock<usize>,
     intra_threads: usize,
     fill: Fill,
+    /// Held while a copy of the model is in memory: one at a time is enough.
+    copying: Mutex<()>,
 }
 
 /// ONNX Runtime in this process, of which there can be only one.
@@ -115,6 +117,7 @@ impl Teacher {
                 first_position: config.first_position(),
             },
             intra_threads: options.intra_threads,
+            copying: Mutex::new(()),
             num_classes: OnceLock::new(),
             signature,
             outputs,
@@ -378,6 +381,7 @@ impl Model {
     }
 
     fn open_session(&self, tail: &[u8]) -> Result<Session, Error> {
+        let _copying = (!tail.is_empty()).then(|| self.copying.lock());
         open_session(&self.runtime, &self.path, tail, self.intra_threads)
     }
 
