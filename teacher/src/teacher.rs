@@ -328,7 +328,8 @@ impl Model {
         self.ask(worker, batch, sequences, &names, |outputs| {
             let (inner, logits) = outputs.split_at(self.plan.outputs.len());
             let scores = self.plan.take(inner, (number, batch), lengths, places);
-            let scores = scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
+            let scores =
+                scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
             let logits = logits.first().map(|logits| self.checked(batch, logits.to_owned()));
             Ok((logits.transpose()?.unwrap_or_default(), scores))
         })
@@ -455,12 +456,7 @@ fn cause(error: &LoadDynamicError) -> String {
 }
 
 /// Opens a model, with what is laid behind it.
-fn open_session(
-    runtime: &Runtime,
-    path: &Path,
-    tail: &[u8],
-    intra_threads: usize,
-) -> Result<Session, Error> {
+fn open_session(runtime: &Runtime, path: &Path, tail: &[u8], intra_threads: usize) -> Result<Session, Error> {
     let builder = Session::builder(&runtime.environment)
         .map_err(bad_model(path))?
         .with_intra_threads(intra_threads)

@@ -122,7 +122,7 @@ impl<'a> Graph<'a> {
             }
         }
         match waiting.iter().position(|&operands| operands > 0) {
-            Some(i) => Err(format!("`{}` waits for itself", self.node_name(i))),
+            Some(i) => Err(format!("{} waits for itself", self.node_name(i))),
             None => Ok(()),
         }
     }
