@@ -228,7 +228,7 @@ pub enum Error {
     },
 
     /// The graph has not as many layers.
-    #[error("there is no {signal} in {graph}: {layers} layers were recognised{}", .ending.as_ref().map_or(String::new(), |ending| format!("; then {ending}")))]
+    #[error("{graph} has no {signal}: {layers} layers were recognised{}", .ending.as_ref().map_or(String::new(), |ending| format!("; then {ending}")))]
     NoSuchLayer {
         /// The file name of the graph.
         graph: String,
@@ -244,7 +244,7 @@ pub enum Error {
     NoTap {
         /// The file name of the graph.
         graph: String,
-        /// What was asked for, e.g. `the queries of layer 2`.
+        /// What was asked for, e.g. `queries in layer 2`.
         signal: String,
         /// Where it has gone.
         reason: String,

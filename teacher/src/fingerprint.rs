@@ -86,7 +86,8 @@ pub fn external_files(onnx: &Path) -> Result<Vec<PathBuf>, Error> {
 fn locations(file: impl Read + Seek) -> Result<BTreeSet<String>, String> {
     let (reader, end) = Reader::new(file)?;
     let mut walk = Walk { reader, found: BTreeSet::new() };
-    walk.message(Message::Model, end, 0).map_err(|reason| format!("{reason} at byte {}", walk.reader.at()))?;
+    walk.message(Message::Model, end, 0)
+        .map_err(|reason| format!("{reason} at byte {}", walk.reader.at()))?;
     Ok(walk.found)
 }
 

@@ -11,6 +11,19 @@
 //! # }
 //! ```
 //!
+//! The same graph tells what its layers say inside, if it is asked:
+//!
+//! ```no_run
+//! # use teacher::{Options, Taps, Teacher, Tokens};
+//! # fn main() -> Result<(), teacher::Error> {
+//! # let hello = Tokens { ids: &[101, 7592, 102], type_ids: &[0, 0, 0] };
+//! let mut body = Teacher::open_body("my-bert".as_ref(), &Options::default())?;
+//! body.tap(&Taps { hidden: vec![0, 12], scores: vec![12], qkv: vec![12] })?;
+//! let signals = body.signals(&[hello], &|_| {})?; // `hidden`, `scores`, `qkv` and `logits`, without padding
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The crate takes token ids, not text, and gives logits, not probabilities: tokenizing, temperatures and losses are
 //! other people's business. It reads its way down:
 //!
@@ -46,6 +59,6 @@ pub use error::Error;
 pub use fingerprint::external_files;
 pub use options::Options;
 pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
-pub use taps::{Anatomy, Finding, Layer, Signals, Taps};
+pub use taps::{Anatomy, Finding, Layer, Signals, Site, Taps};
 pub use teacher::Teacher;
 pub use tokens::Tokens;

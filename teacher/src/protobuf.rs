@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn floats_are_read_as_their_bits() {
-        let message = [&[1 << 3 | 5][..], &1.5_f32.to_le_bytes(), &[2 << 3 | 1], &2.5_f64.to_le_bytes()].concat();
+        let message =
+            [&[1 << 3 | 5][..], &1.5_f32.to_le_bytes(), &[2 << 3 | 1], &2.5_f64.to_le_bytes()].concat();
         let (mut reader, end) = Reader::new(Cursor::new(message)).expect("bytes");
         for bits in [u64::from(1.5_f32.to_bits()), 2.5_f64.to_bits()] {
             let field = reader.field(end).expect("a field").expect("there");

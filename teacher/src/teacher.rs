@@ -61,6 +61,8 @@ struct Model {
     num_classes: OnceLock<usize>,
     intra_threads: usize,
     fill: Fill,
+    /// Held while a copy of the model is in memory: one at a time is enough.
+    copying: Mutex<()>,
 }
 
 /// ONNX Runtime in this process, of which there can be only one.
@@ -115,6 +117,7 @@ impl Teacher {
                 first_position: config.first_position(),
             },
             intra_threads: options.intra_threads,
+            copying: Mutex::new(()),
             num_classes: OnceLock::new(),
             signature,
             outputs,
@@ -325,7 +328,8 @@ impl Model {
         self.ask(worker, batch, sequences, &names, |outputs| {
             let (inner, logits) = outputs.split_at(self.plan.outputs.len());
             let scores = self.plan.take(inner, (number, batch), lengths, places);
-            let scores = scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
+            let scores =
+                scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
             let logits = logits.first().map(|logits| self.checked(batch, logits.to_owned()));
             Ok((logits.transpose()?.unwrap_or_default(), scores))
         })
@@ -378,6 +382,7 @@ impl Model {
     }
 
     fn open_session(&self, tail: &[u8]) -> Result<Session, Error> {
+        let _copying = (!tail.is_empty()).then(|| self.copying.lock());
         open_session(&self.runtime, &self.path, tail, self.intra_threads)
     }
 
@@ -451,12 +456,7 @@ fn cause(error: &LoadDynamicError) -> String {
 }
 
 /// Opens a model, with what is laid behind it.
-fn open_session(
-    runtime: &Runtime,
-    path: &Path,
-    tail: &[u8],
-    intra_threads: usize,
-) -> Result<Session, Error> {
+fn open_session(runtime: &Runtime, path: &Path, tail: &[u8], intra_threads: usize) -> Result<Session, Error> {
     let builder = Session::builder(&runtime.environment)
         .map_err(bad_model(path))?
         .with_intra_threads(intra_threads)

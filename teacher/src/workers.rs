@@ -28,7 +28,8 @@ pub(crate) fn share<W: Send, R: Send>(
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(batch) = batches.get(number) else { return Ok(done) };
-            let result = run(worker, number, batch).inspect_err(|_| next.store(batches.len(), Ordering::Relaxed))?;
+            let result =
+                run(worker, number, batch).inspect_err(|_| next.store(batches.len(), Ordering::Relaxed))?;
             progress(batch.rows.len());
             done.push((number, result));
         }
@@ -96,7 +97,8 @@ mod tests {
     #[test]
     fn after_an_error_nobody_takes_another_batch() {
         let taken = AtomicUsize::new(0);
-        let fail_at_third = |_: &mut usize, number, batch: &Batch| match taken.fetch_add(1, Ordering::Relaxed) {
+        let fail_at_third = |_: &mut usize, number, batch: &Batch| match taken.fetch_add(1, Ordering::Relaxed)
+        {
             2 => Err(Error::EmptySequence { sequence: 2 }),
             _ => length(&mut 0, number, batch),
         };

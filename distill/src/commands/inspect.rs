@@ -1,5 +1,7 @@
 //! `distill inspect`: what is in a model.
 
+mod layers;
+
 use super::Opener;
 use crate::cli::{Common, InspectArgs};
 use crate::console::Console;
@@ -9,14 +11,14 @@ use crate::report::{aligned, count};
 use anyhow::Result;
 use serde_json::json;
 use student::import::onnx::{Summary, summary};
-use teacher::{Teacher, TensorInfo};
+use teacher::{Anatomy, Teacher, TensorInfo};
 
 /// Shows a model.
 ///
 /// # Errors
-/// When it cannot be opened as a classifier.
+/// When it cannot be opened as an encoder of token sequences.
 pub fn run(args: &InspectArgs, common: &Common, console: &Console) -> Result<()> {
-    let model = Opener { common, console }.open(&args.model)?;
+    let model = Opener { common, console }.body(&args.model)?;
     let facts = summary(model.path())?;
     if console.json {
         console.hand_out(as_json(&model, &facts)?);
@@ -48,9 +50,12 @@ fn as_table(model: &Teacher, facts: &Summary) -> Result<String> {
         Some(logits) => row("output", logits.to_string()),
         None => row("output", "none of a classifier".to_owned()),
     }
-    if let Some(layers) = facts.num_layers.or(config.num_hidden_layers) {
-        let width = config.hidden_size.map_or_else(String::new, |width| format!(" x {width}"));
-        row("layers", format!("{layers}{width}"));
+    let anatomy = model.anatomy()?;
+    if let Some(layers) = num_layers(model, facts, anatomy) {
+        let width = anatomy.hidden_size.or(config.hidden_size);
+        let width = width.map_or_else(String::new, |width| format!(" x {width}"));
+        let heads = anatomy.num_heads.map_or_else(String::new, |heads| format!(", {heads} heads"));
+        row("layers", format!("{layers}{width}{heads}"));
     }
     if let Some(family) = &config.model_type {
         row("family", family.clone());
@@ -61,7 +66,14 @@ fn as_table(model: &Teacher, facts: &Summary) -> Result<String> {
     for (name, value) in model.metadata().iter().filter(|(name, _)| name.as_str() != "recipe") {
         row(name, value.clone());
     }
-    Ok(rows.iter().map(|row| aligned_left(row)).collect::<Vec<_>>().join("\n"))
+    let facts = rows.iter().map(|row| aligned_left(row)).collect::<Vec<_>>().join("\n");
+    Ok(format!("{facts}\n\n{}", layers::table(anatomy)))
+}
+
+/// Returns how many layers the weights have, or the wiring, or else those that `config.json` speaks of.
+fn num_layers(model: &Teacher, facts: &Summary, anatomy: &Anatomy) -> Option<usize> {
+    let wired = Some(anatomy.layers.len()).filter(|&layers| layers > 0);
+    facts.num_layers.or(wired).or(model.config().num_hidden_layers)
 }
 
 /// Sets a title and a text in two columns, both to the left.
@@ -70,7 +82,7 @@ fn aligned_left(row: &[String]) -> String {
 }
 
 fn as_json(model: &Teacher, facts: &Summary) -> Result<String> {
-    let config = model.config();
+    let (config, anatomy) = (model.config(), model.anatomy()?);
     let names = |tensors: Vec<&TensorInfo>| tensors.iter().map(ToString::to_string).collect::<Vec<_>>();
     Ok(serde_json::to_string_pretty(&json!({
         "file": model.path(),
@@ -83,8 +95,9 @@ fn as_json(model: &Teacher, facts: &Summary) -> Result<String> {
         "operators": facts.operators,
         "inputs": names(inputs(model)),
         "outputs": names(model.signature().logits.iter().collect()),
-        "layers": facts.num_layers.or(config.num_hidden_layers),
-        "hidden_size": config.hidden_size,
+        "layers": num_layers(model, facts, anatomy),
+        "hidden_size": anatomy.hidden_size.or(config.hidden_size),
+        "anatomy": layers::as_json(anatomy),
         "family": config.model_type,
         "labels": config.id2label,
         "metadata": model.metadata(),

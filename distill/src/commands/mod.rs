@@ -81,6 +81,12 @@ impl Opener<'_> {
         Ok(Teacher::open(model, &self.options(&move |line| console.say(line)))?)
     }
 
+    /// Opens a model that need not be a classifier.
+    fn body(&self, model: &Path) -> Result<Teacher> {
+        let console = *self.console;
+        Ok(Teacher::open_body(model, &self.options(&move |line| console.say(line)))?)
+    }
+
     /// Opens a model for a comparison: to be asked, or to be measured.
     fn contender(&self, model: &Path, cost: Option<&cost::Settings>) -> Result<Teacher> {
         let console = *self.console;

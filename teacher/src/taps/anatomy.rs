@@ -57,17 +57,10 @@ impl Anatomy {
     ///
     /// # Errors
     /// Where the graph does not hang together.
-    fn of(topology: &Topology, mask: &str) -> Result<Anatomy, String> {
+    pub(super) fn of(topology: &Topology, mask: &str) -> Result<Anatomy, String> {
         let graph = Graph::new(topology, mask)?;
         let norms = Norms::find(&graph);
-        let cores: Vec<Core> = graph
-            .order
-            .iter()
-            .filter_map(|&i| {
-                attention::core(&graph, &topology.nodes[i]).or_else(|| fused::core(&graph, i))
-            })
-            .collect();
-        Ok(Spine { graph, norms }.layers(cores))
+        Ok(Spine { graph, norms }.layers())
     }
 
     /// Returns whether each tap is there, by kind: its name, and the layers that have it.
@@ -106,38 +99,47 @@ struct Input {
 const FIRST_ONLY: &str = "the last layer of this graph was computed for the first token only";
 
 impl Spine<'_> {
-    fn layers(&self, cores: Vec<Core>) -> Anatomy {
+    /// Follows the attentions in the order of their work for as long as one layer leads to the next.
+    fn layers(&self) -> Anatomy {
         let mut anatomy = Anatomy {
             hidden_size: None,
-            num_heads: cores.iter().find_map(|core| core.heads),
-            embeddings: Finding(Err(self.nothing(cores.len()))),
+            num_heads: None,
+            embeddings: Finding(Err(self.nothing())),
             layers: Vec::new(),
             ending: None,
         };
         let mut hidden = None;
-        for core in cores {
-            match self.layer(core, hidden) {
-                Ok((input, norm, layer)) => {
-                    if hidden.is_none() {
-                        anatomy.embeddings = Finding(Ok(self.rows(input.all)));
-                    }
-                    anatomy.hidden_size = anatomy.hidden_size.or(norm.width);
-                    anatomy.layers.push(layer);
-                    hidden = Some(norm.output);
-                    if input.is_part {
-                        break;
-                    }
-                }
+        for core in self.cores() {
+            let (input, norm, layer) = match self.layer(core, hidden) {
+                Ok(found) => found,
                 Err(reason) => {
-                    anatomy.ending = Some(reason.clone());
                     if hidden.is_none() {
-                        anatomy.embeddings = Finding(Err(reason));
+                        anatomy.embeddings = Finding(Err(reason.clone()));
                     }
+                    anatomy.ending = Some(reason);
                     break;
                 }
+            };
+            if hidden.is_none() {
+                anatomy.embeddings = Finding(Ok(self.rows(input.all)));
+            }
+            anatomy.hidden_size = anatomy.hidden_size.or(norm.width);
+            anatomy.num_heads = anatomy.num_heads.or(layer.num_heads);
+            anatomy.layers.push(layer);
+            hidden = Some(norm.output);
+            if input.is_part {
+                break;
             }
         }
         anatomy
+    }
+
+    fn cores(&self) -> impl Iterator<Item = Core> {
+        let nodes = self.graph.order.iter();
+        nodes.filter_map(|&i| {
+            let softmax = attention::core(&self.graph, &self.graph.topology.nodes[i]);
+            softmax.or_else(|| fused::core(&self.graph, i))
+        })
     }
 
     /// Finds the two sums of a layer; `hidden` is what the layer before it gives out.
@@ -187,9 +189,9 @@ impl Spine<'_> {
         }
     }
 
-    fn nothing(&self, cores: usize) -> String {
+    fn nothing(&self) -> String {
         let (nodes, norms) = (self.graph.topology.nodes.len(), self.norms.len());
-        format!("{cores} attentions and {norms} layer normalisations were recognised among {nodes} nodes")
+        format!("no attention and {norms} layer normalisations were recognised among {nodes} nodes")
     }
 
     fn rows(&self, value: Value) -> Rows {

@@ -30,9 +30,13 @@ pub(super) fn core(graph: &Graph<'_>, number: usize) -> Option<Core> {
         (_, op) if op.contains("Attention") => ([0, 1, 2].map(|_| fused.swallowed()), usize::MAX, None),
         _ => return None,
     };
+    let scores = match &qkv {
+        [Ok(_), Ok(_), _] => fused.scores(bias_place),
+        [Err(reason), ..] | [_, Err(reason), _] => Err(reason.clone()),
+    };
     Some(Core {
         root,
-        scores: fused.scores(bias_place),
+        scores,
         probabilities: Err(format!("{} gives out its result alone", fused.name)),
         qkv,
         heads,
@@ -77,7 +81,8 @@ impl Fused<'_, '_> {
 
     /// `Attention`: queries, keys, values, whose heads it cuts out itself.
     fn given_rows(&self) -> [Result<Rows, String>; 3] {
-        [0, 1, 2].map(|part| self.node.input(part).map(|value| self.whole(value)).ok_or_else(|| self.swallow()))
+        [0, 1, 2]
+            .map(|part| self.node.input(part).map(|value| self.whole(value)).ok_or_else(|| self.swallow()))
     }
 
     /// `Attention`: queries, keys, values with an axis of heads.

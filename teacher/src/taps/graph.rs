@@ -8,6 +8,8 @@ use super::topology::{Attribute, Constant, Node, Topology, Value};
 const MAX_STEPS: usize = 48;
 /// A search visits no more values than this.
 const MAX_VISITED: usize = 256;
+/// Of the operands or users of one node no more are looked at; what belongs to a layer has a handful.
+const MAX_NEIGHBOURS: usize = 64;
 
 /// A topology with its values traced.
 pub(super) struct Graph<'a> {
@@ -120,7 +122,7 @@ impl<'a> Graph<'a> {
             }
         }
         match waiting.iter().position(|&operands| operands > 0) {
-            Some(i) => Err(format!("`{}` waits for itself", self.node_name(i))),
+            Some(i) => Err(format!("{} waits for itself", self.node_name(i))),
             None => Ok(()),
         }
     }
@@ -169,9 +171,9 @@ impl<'a> Graph<'a> {
         self.producers[value].map(|i| &self.topology.nodes[i])
     }
 
-    /// Returns the nodes that use a value.
+    /// Returns the first nodes that use a value.
     pub fn consumers(&self, value: Value) -> impl Iterator<Item = &'a Node> {
-        self.consumers[value].iter().map(|&i| &self.topology.nodes[i])
+        self.consumers[value].iter().take(MAX_NEIGHBOURS).map(|&i| &self.topology.nodes[i])
     }
 
     /// Returns the constant that arrives as a value, perhaps under another name or in another type.
@@ -217,7 +219,8 @@ impl<'a> Graph<'a> {
             if !through(value) || seen.len() > MAX_VISITED {
                 continue;
             }
-            let operands = self.producer(value).into_iter().flat_map(|node| node.inputs.iter().flatten());
+            let inputs = self.producer(value).map_or(&[][..], |node| &node.inputs);
+            let operands = inputs.iter().take(MAX_NEIGHBOURS).flatten();
             queue.extend(operands.filter(|&&operand| self.flow(operand).data && seen.insert(operand)));
         }
         None

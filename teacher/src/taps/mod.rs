@@ -21,6 +21,8 @@ mod projection;
 mod signals;
 mod site;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 pub use anatomy::{Anatomy, Layer};
@@ -28,7 +30,7 @@ pub(crate) use pack::Misfit;
 pub(crate) use plan::Plan;
 pub use signals::Signals;
 pub(crate) use signals::{LayerScores, Places};
-pub use site::Finding;
+pub use site::{Finding, Site};
 
 /// Which inner tensors are asked for.
 ///
@@ -58,10 +60,10 @@ impl Signal {
     fn of_layer(self, layer: usize) -> String {
         match self {
             Signal::Hidden => format!("hidden state {layer}"),
-            Signal::Scores => format!("the attention scores of layer {layer}"),
-            Signal::Query => format!("the queries of layer {layer}"),
-            Signal::Key => format!("the keys of layer {layer}"),
-            Signal::Value => format!("the values of layer {layer}"),
+            Signal::Scores => format!("attention scores in layer {layer}"),
+            Signal::Query => format!("queries in layer {layer}"),
+            Signal::Key => format!("keys in layer {layer}"),
+            Signal::Value => format!("values in layer {layer}"),
         }
     }
 }

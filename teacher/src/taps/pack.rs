@@ -40,10 +40,8 @@ pub(super) fn sinks<'a>(
     batches: &[Batch],
 ) -> Vec<Mutex<Sink<'a>>> {
     let empty = |batch: &Batch| (0..batch.rows.len()).map(|_| Default::default()).collect();
-    let mut sinks: Vec<Sink<'a>> = batches
-        .iter()
-        .map(|batch| Sink { rows: arrays.iter().map(|_| empty(batch)).collect() })
-        .collect();
+    let mut sinks: Vec<Sink<'a>> =
+        batches.iter().map(|batch| Sink { rows: arrays.iter().map(|_| empty(batch)).collect() }).collect();
     let mut places = vec![(0, 0); lengths.len()];
     for (b, batch) in batches.iter().enumerate() {
         batch.rows.iter().enumerate().for_each(|(row, &sequence)| places[sequence] = (b, row));
@@ -156,12 +154,8 @@ fn in_heads<'a>(
         Layout::Heads(axes) => {
             let misfit = || Misfit::Shape(format!("{axes:?} with [{rows}, .., {padded}, ..]"));
             let place = |wanted| axes.iter().position(|axis| *axis == wanted).ok_or_else(misfit);
-            let order = [
-                place(Axis::Sequence)?,
-                place(Axis::Token)?,
-                place(Axis::Head)?,
-                place(Axis::Feature)?,
-            ];
+            let order =
+                [place(Axis::Sequence)?, place(Axis::Token)?, place(Axis::Head)?, place(Axis::Feature)?];
             let tensor = tensor.view().into_dimensionality::<Ix4>().map_err(|_| misfit())?;
             let tensor = tensor.permuted_axes(order);
             if tensor.shape()[..2] == [rows, padded] { Ok(tensor.into()) } else { Err(misfit()) }

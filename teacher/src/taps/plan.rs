@@ -126,7 +126,11 @@ impl<'a> Planner<'a> {
                 let heads = layer.num_heads;
                 let split = |rows: RowsPlan| matches!(rows.layout, Layout::Heads(_));
                 if heads.is_none() && !(split(query) && split(key)) {
-                    return Err(self.no_tap(Signal::Scores, number, "the graph does not say into how many heads"));
+                    return Err(self.no_tap(
+                        Signal::Scores,
+                        number,
+                        "the graph does not say into how many heads",
+                    ));
                 }
                 let bias = bias.as_ref().map(|bias| self.output(bias));
                 Ok(ScoresPlan::Product { query, key, heads, scale: *scale, bias })

@@ -55,6 +55,23 @@ pub enum Scores {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding<S>(pub(crate) Result<S, String>);
 
+/// A place in a graph, or a way to compute what the graph keeps for itself.
+pub trait Site: fmt::Display {
+    /// Says whether it is computed once more, beside the graph.
+    fn is_computed(&self) -> bool;
+}
+
+impl<S: Site> Finding<S> {
+    /// Says in a word whether there is such a signal: `yes`, `computed` (once more, beside the graph) or `no`.
+    pub fn how(&self) -> &'static str {
+        match &self.0 {
+            Ok(site) if site.is_computed() => "computed",
+            Ok(_) => "yes",
+            Err(_) => "no",
+        }
+    }
+}
+
 impl<S> Finding<S> {
     /// Says why there is no such signal, where there is none.
     pub fn missing(&self) -> Option<&str> {
@@ -68,6 +85,25 @@ impl<S: fmt::Display> fmt::Display for Finding<S> {
             Ok(site) => site.fmt(f),
             Err(reason) => f.write_str(reason),
         }
+    }
+}
+
+impl Site for Rows {
+    fn is_computed(&self) -> bool {
+        !matches!(self, Rows::Tensor { .. })
+    }
+}
+
+impl Site for Scores {
+    fn is_computed(&self) -> bool {
+        !matches!(self, Scores::Tensor(_))
+    }
+}
+
+/// A tensor by its name.
+impl Site for String {
+    fn is_computed(&self) -> bool {
+        false
     }
 }
 

@@ -239,7 +239,11 @@ impl<F: Read + Seek> Parser<F> {
     fn ints(&mut self, content: Content, list: &mut Vec<i64>) -> Result<(), String> {
         let mut add = |number: u64| {
             list.push(number as i64);
-            if list.len() > MAX_INTS { Err(format!("a list has more than {MAX_INTS} numbers")) } else { Ok(()) }
+            if list.len() > MAX_INTS {
+                Err(format!("a list has more than {MAX_INTS} numbers"))
+            } else {
+                Ok(())
+            }
         };
         match content {
             Content::Number(number) => add(number),
