@@ -87,7 +87,8 @@ mod tests {
         });
         let pending: Vec<_> = [&[1][..], &[1, 2], &[1, 2, 3], &[4]].map(|ids| insight.ask(batch(ids))).into();
         let answers: Vec<_> = pending.into_iter().rev().map(Pending::wait).collect();
-        let rows: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok().map(|it| it.logits.nrows())).collect();
+        let rows: Vec<_> =
+            answers.iter().map(|answer| answer.as_ref().ok().map(|it| it.logits.nrows())).collect();
         assert_eq!(rows, [Some(1), None, Some(2), Some(1)]);
     }
 

@@ -90,7 +90,9 @@ fn layers_hold_addresses_and_no_numbers() {
         let mut holder = None;
         for line in code(&text) {
             if let Some(name) = line.strip_prefix("pub struct ") {
-                holder = (!name.contains("Saved")).then(|| name.to_owned());
+                // What a pass keeps, and what it shows.
+                let is_passing = name.contains("Saved") || name.starts_with("Inside");
+                holder = (!is_passing).then(|| name.to_owned());
             } else if line.starts_with('}') {
                 holder = None;
             }

@@ -49,11 +49,7 @@ fn noise_like(outputs: &Outputs<f64>) -> OutputGrads<f64> {
         logits: like(&outputs.logits),
         hidden: outputs.hidden.iter().map(&mut like).collect(),
         qkv: outputs.qkv.iter().map(|qkv| qkv.each_ref().map(&mut like)).collect(),
-        scores: outputs
-            .scores
-            .iter()
-            .map(|layer| layer.iter().map(noise_like_scores).collect())
-            .collect(),
+        scores: outputs.scores.iter().map(|layer| layer.iter().map(noise_like_scores).collect()).collect(),
     }
 }
 
@@ -63,7 +59,8 @@ fn loss(bert: &Bert, params: &Arena<f64>, asked: &Asked) -> f64 {
     let weights = noise_like(&outputs);
     let dot = |a: &Array2<f64>, b: &Array2<f64>| (a * b).sum();
     let hidden: f64 = outputs.hidden.iter().zip(&weights.hidden).map(|(a, b)| dot(a, b)).sum();
-    let qkv: f64 = outputs.qkv.iter().flatten().zip(weights.qkv.iter().flatten()).map(|(a, b)| dot(a, b)).sum();
+    let qkv: f64 =
+        outputs.qkv.iter().flatten().zip(weights.qkv.iter().flatten()).map(|(a, b)| dot(a, b)).sum();
     let scores = outputs.scores.iter().flatten().zip(weights.scores.iter().flatten());
     let scores: f64 = scores.map(|(a, b)| (a * b).sum()).sum();
     dot(&outputs.logits, &weights.logits) + hidden + qkv + scores
@@ -126,7 +123,7 @@ fn hidden_states_are_shown_in_the_width_of_the_projection_and_it_learns() {
 #[test]
 fn what_is_asked_besides_changes_nothing_of_what_is_said() {
     let (bert, params) = small();
-    let say = |asked| bert.forward(&(&params).into(), &batch(), asked, mode()).0;
+    let say = |asked: &Asked| bert.forward(&(&params).into(), &batch(), asked, Mode::Evaluate).0;
     let (alone, whole) = (say(&Asked::logits()), say(&all()));
     assert!((&alone.logits - &whole.logits).iter().all(|d| d.abs() < 1e-12));
     let upper = say(&Asked { hidden: vec![2], ..Asked::default() });
@@ -196,7 +193,9 @@ fn a_batch_says_what_its_sequences_say_alone() {
     let whole = bert.forward(&(&params).into(), &pack(&sequences), &Asked::logits(), Mode::Evaluate).0.logits;
     let alone: Vec<Array2<f64>> = sequences
         .iter()
-        .map(|sequence| bert.forward(&(&params).into(), &pack(&[sequence]), &Asked::logits(), Mode::Evaluate).0.logits)
+        .map(|sequence| {
+            bert.forward(&(&params).into(), &pack(&[sequence]), &Asked::logits(), Mode::Evaluate).0.logits
+        })
         .collect();
     for (row, alone) in whole.rows().into_iter().zip(&alone) {
         assert!(row.iter().zip(alone).all(|(a, b)| (a - b).abs() < 1e-12));

@@ -13,6 +13,7 @@ mod determinism;
 mod errors;
 mod formats;
 mod gradients;
+mod inside;
 mod onnx_parity;
 mod page;
 mod pipeline;

@@ -18,7 +18,8 @@ fn difference(config: BertConfig, seed: u64, sequences: &[Sequence]) -> f32 {
     let (bert, params) = tiny::model(config, seed);
     let path = dir.path("model.onnx");
     export::onnx::write(&bert, &params, &path, &Default::default()).unwrap();
-    let native = bert.forward(&(&params).into(), &packed(sequences), &Asked::logits(), Mode::Evaluate).0.logits;
+    let native =
+        bert.forward(&(&params).into(), &packed(sequences), &Asked::logits(), Mode::Evaluate).0.logits;
     [1 << 20, 1]
         .map(|tokens| largest(&(ask(&path, sequences, tokens) - &native)))
         .into_iter()

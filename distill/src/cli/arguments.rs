@@ -37,7 +37,8 @@ pub struct DataArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingArgs {
-    /// Take settings from a recipe; every run writes one with all settings to its output directory
+    /// Take settings from a recipe: a file, or one that comes with the program (`distill recipes` lists them); every run
+    /// writes one with all settings to its output directory
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Change any setting of the recipe
@@ -339,4 +340,12 @@ pub struct DemoArgs {
     /// Replace the files of an earlier demo
     #[arg(long)]
     pub overwrite: bool,
+}
+
+/// Arguments of `recipes`
+#[derive(Clone, Debug, Args)]
+pub struct RecipesArgs {
+    /// Print this recipe
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }

@@ -7,7 +7,7 @@ mod slim;
 
 pub use arguments::{
     BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs,
-    LabelArgs, PredictArgs, TrainArgs, TrainingArgs,
+    LabelArgs, PredictArgs, RecipesArgs, TrainArgs, TrainingArgs,
 };
 pub use export::{ExportArgs, Size};
 pub use slim::SlimArgs;
@@ -72,6 +72,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Show what is in a model: inputs, outputs, layers, parameters, labels, size
     Inspect(InspectArgs),
+    /// List the recipes that come with the program, or print one to copy
+    Recipes(RecipesArgs),
     /// Show which ONNX Runtime is found where, and what the machine can do
     Doctor,
     /// Measure this machine: peaks, kernels, a training step, labelling, inference

@@ -23,6 +23,21 @@ impl TrainingArgs {
         replace(&mut train.patience, self.patience);
         replace(&mut train.seed, self.seed);
         replace(&mut train.threads, common.threads);
+        for (key, is_given) in [
+            ("epochs", self.epochs.is_some()),
+            ("max_steps", self.max_steps.is_some() || self.epochs.is_some()),
+            ("batch_size", self.batch_size.is_some()),
+            ("batch_tokens", self.batch_tokens.is_some()),
+            ("precision", self.precision.is_some()),
+            ("learning_rate", self.lr.is_some()),
+            ("eval_every", self.eval_every.is_some()),
+            ("patience", self.patience.is_some()),
+            ("seed", self.seed.is_some()),
+        ] {
+            if is_given {
+                recipe.claim("train", key);
+            }
+        }
         columns.lay_over(&mut recipe);
         recipe.validate()?;
         Ok(recipe)
@@ -68,6 +83,12 @@ impl TrainArgs {
         replace_some(&mut recipe.student.init_layers, self.init_layers.clone());
         replace(&mut recipe.objective.temperature, self.temperature);
         replace_some(&mut recipe.objective.alpha, self.alpha);
+        if self.temperature.is_some() {
+            recipe.claim("objective", "temperature");
+        }
+        if self.alpha.is_some() {
+            recipe.claim("objective", "alpha");
+        }
         Ok(recipe)
     }
 }

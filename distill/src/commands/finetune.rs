@@ -63,6 +63,7 @@ pub fn finetune(
     let run = Run {
         folder,
         recipe: &recipe,
+        settings: RECIPE,
         objective: &objective,
         insight: None,
         subject: &subject,

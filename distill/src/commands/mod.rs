@@ -13,6 +13,7 @@ mod label;
 mod material;
 mod predict;
 mod probe;
+mod recipes;
 mod run;
 mod slim;
 mod train;
@@ -46,6 +47,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Finetune(args) => finetune::run(args, common, &console),
         Command::Predict(args) => predict::run(args, common, &console),
         Command::Inspect(args) => inspect::run(args, common, &console),
+        Command::Recipes(args) => recipes::run(args, &console),
         Command::Doctor => doctor::run(common, &console),
         Command::Bench(args) => bench::run(args, common, &console),
         Command::Probe => probe::run(&console),

@@ -36,6 +36,8 @@ pub struct Run<'a> {
     pub folder: &'a RunFolder,
     /// Every setting, resolved.
     pub recipe: &'a Recipe,
+    /// The name of the file that they are written to.
+    pub settings: &'a str,
     /// What the student is trained for.
     pub objective: &'a Objective,
     /// What is predicted.
@@ -102,7 +104,7 @@ impl Run<'_> {
         course: Course<'_>,
         options: &Options<'_>,
     ) -> Result<Option<Finished>> {
-        bundle::write_text(&self.folder.join(RECIPE), &self.recipe.to_toml())?;
+        bundle::write_text(&self.folder.join(self.settings), &self.recipe.to_toml())?;
         let checkpoint = CheckpointFolder::open(&self.folder.join("checkpoint"), self.identity())?;
         if !self.folder.is_resumed() {
             checkpoint.clear()?;

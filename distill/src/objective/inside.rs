@@ -97,7 +97,8 @@ impl Comparison {
             sum += match loss {
                 Loss::EmbeddingMse | Loss::HiddenMse | Loss::HiddenCosine => {
                     let [s, t] = place(|asked| &asked.hidden);
-                    let compare: Hidden<F> = if loss == Loss::HiddenCosine { hidden_cosine } else { hidden_mse };
+                    let compare: Hidden<F> =
+                        if loss == Loss::HiddenCosine { hidden_cosine } else { hidden_mse };
                     let (value, d) = compare(student.hidden[s].view(), teacher.hidden[t].view());
                     d_outputs.hidden[s].scaled_add(scale, &d);
                     value
@@ -106,11 +107,12 @@ impl Comparison {
                     let [s, t] = place(|asked| &asked.scores);
                     let compare: Scores<F> = if loss == Loss::ScoreMse { score_mse } else { attention_kl };
                     let sequences = student.scores[s].iter().zip(&teacher.scores[t]);
-                    let each = sequences.zip(&mut d_outputs.scores[s]).map(|((student, teacher), d_scores)| {
-                        let (value, d) = compare(student.view(), teacher.view());
-                        d_scores.scaled_add(scale, &d);
-                        value
-                    });
+                    let each =
+                        sequences.zip(&mut d_outputs.scores[s]).map(|((student, teacher), d_scores)| {
+                            let (value, d) = compare(student.view(), teacher.view());
+                            d_scores.scaled_add(scale, &d);
+                            value
+                        });
                     each.fold(F::zero(), |sum, value| sum + value)
                 }
                 Loss::RelationKl { heads } => {

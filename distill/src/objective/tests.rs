@@ -48,7 +48,8 @@ fn an_objective_has_the_gradient_of_its_value() {
     let gold = gold(Loss::CrossEntropy);
     let target = logits_of(&teacher, &gold);
     gradcheck(&logits, |z: &Array2<f64>| {
-        let (evaluation, gradient) = objective.evaluate(&Outputs::of_logits(z.clone()), &target, Totals::of(&gold, []));
+        let (evaluation, gradient) =
+            objective.evaluate(&Outputs::of_logits(z.clone()), &target, Totals::of(&gold, []));
         (evaluation.total, gradient.logits)
     })
     .assert_below(BOUND);
@@ -241,7 +242,10 @@ fn a_model_compared_with_itself_differs_in_nothing() {
 fn losses_on_the_inside_have_their_closed_form_values() {
     let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
     close(hidden_mse(arr2(&[[1.0, 2.0]]).view(), arr2(&[[0.0, 4.0]]).view()).0, 2.5);
-    close(hidden_cosine(arr2(&[[3.0, 0.0], [0.0, 0.0]]).view(), arr2(&[[1.0, 1.0], [1.0, 0.0]]).view()).0, 2.0 - 0.5_f64.sqrt());
+    close(
+        hidden_cosine(arr2(&[[3.0, 0.0], [0.0, 0.0]]).view(), arr2(&[[1.0, 1.0], [1.0, 0.0]]).view()).0,
+        2.0 - 0.5_f64.sqrt(),
+    );
     let scores = |x: [f64; 4]| Array3::from_shape_vec((1, 2, 2), x.to_vec()).unwrap();
     let [zeros, other] = [scores([0.0; 4]), scores([3.0_f64.ln(), 0.0, 0.0, 0.0])];
     close(score_mse(zeros.view(), other.view()).0, 3.0_f64.ln().powi(2));
@@ -275,7 +279,10 @@ fn models_that_cannot_be_compared_inside_are_refused_with_a_hint() {
     for (error, expected) in [
         (between(Loss::ScoreMse, STUDENT, other_heads), "the student has 2 and the teacher 3"),
         (between(Loss::AttentionKl, STUDENT, other_heads), "compares heads"),
-        (between(Loss::RelationKl { heads: 4 }, STUDENT, TEACHER), "the student's width of 6 cannot be cut into 4"),
+        (
+            between(Loss::RelationKl { heads: 4 }, STUDENT, TEACHER),
+            "the student's width of 6 cannot be cut into 4",
+        ),
         (between(Loss::RelationKl { heads: 0 }, STUDENT, TEACHER), "into 0 relation heads"),
         (between(Loss::HiddenMse, TEACHER, STUDENT), "its teacher only 2"),
     ] {

@@ -4,17 +4,19 @@
 //! `None` is not decided yet; [`crate::commands`] decides it from the data and the model, and writes the resolved recipe
 //! beside the result.
 
+mod builtin;
 mod precision;
 mod sections;
 mod stage;
 
+pub use builtin::{BUILTIN, text};
 pub use precision::Precision;
-pub use stage::Stage;
 pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
+pub use stage::Stage;
 
 use crate::error::explained;
 use crate::tokens::MIN_LENGTH;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -22,6 +24,9 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
+    /// What it is, where it comes from, and what it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// The teacher, and how it is asked.
     pub teacher: TeacherSection,
     /// The text, and what to read of it.
@@ -38,15 +43,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Reads a recipe file, or the defaults when there is none, and lays `--set section.key=value` over it.
+    /// Reads a recipe, a file or one that comes with the program, or the defaults when there is none, and lays `--set section.key=value` over it.
     ///
     /// # Errors
     /// When the file is no TOML, or a setting is unknown or of the wrong type.
     pub fn load(file: Option<&Path>, settings: &[String]) -> Result<Recipe> {
         let text = match file {
             None => String::new(),
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the recipe `{}`", path.display()))?,
+            Some(path) => text(path)?,
         };
         let whole = |text: &str| toml::from_str::<Recipe>(text);
         let mut recipe = whole(&text).map_err(|error| {
@@ -78,6 +82,11 @@ impl Recipe {
             settings.map(|(key, value)| (format!("{name}.{key}"), shown(value))).collect::<Vec<_>>()
         };
         table.iter().flat_map(section).collect()
+    }
+
+    /// Lets a setting that a flag gave count in every stage, whatever the recipe says of it there.
+    pub fn claim(&mut self, section: &str, key: &str) {
+        self.stage.iter_mut().for_each(|stage| stage::forget(stage, section, key));
     }
 
     /// Refuses settings that no run could use.
@@ -125,20 +134,28 @@ impl Recipe {
     }
 }
 
-/// Lays `section.key=value` over a table. The value is TOML, or a string when it is no TOML.
+/// Lays `section.key=value` over a recipe and all its stages, or `stage.section.key=value` over one of them. The value is
+/// TOML, or a string when it is no TOML.
 fn set(table: &mut toml::Table, setting: &str) -> Result<()> {
-    let parts =
-        setting.split_once('=').and_then(|(name, value)| Some((name.trim().split_once('.')?, value.trim())));
-    let Some(((section, key), value)) = parts else {
-        let hint = "write `--set section.key=value`, e.g. `--set objective.temperature=4`";
-        return Err(explained(format!("`--set {setting}` is not a setting"), hint));
-    };
-    let value = format!("value = {value}")
+    let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+    let parts: Vec<&str> = name.trim().split('.').collect();
+    let value = format!("value = {}", value.trim())
         .parse::<toml::Table>()
         .ok()
         .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let section = table.entry(section).or_insert_with(|| toml::Table::new().into());
+        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let (into, section, key) = match parts[..] {
+        [section, key] if setting.contains('=') => {
+            stage::give_up(table, section, key);
+            (table, section, key)
+        }
+        [stage, section, key] if setting.contains('=') => (stage::named(table, stage)?, section, key),
+        _ => {
+            let hint = "write `--set section.key=value`, e.g. `--set objective.temperature=4`";
+            return Err(explained(format!("`--set {setting}` is not a setting"), hint));
+        }
+    };
+    let section = into.entry(section).or_insert_with(|| toml::Table::new().into());
     if let toml::Value::Table(section) = section {
         section.insert(key.to_owned(), value);
     }

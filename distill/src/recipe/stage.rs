@@ -36,7 +36,7 @@ impl Recipe {
     /// # Errors
     /// When a stage has no name of its own, or settings that are unknown or out of range.
     pub fn stages(&self) -> Result<Vec<Stage>> {
-        let base = Recipe { stage: Vec::new(), ..self.clone() };
+        let base = Recipe { about: None, stage: Vec::new(), ..self.clone() };
         if self.stage.is_empty() {
             return Ok(vec![Stage { name: "train".into(), recipe: base }]);
         }
@@ -80,6 +80,35 @@ impl Recipe {
     }
 }
 
+/// Lets the recipe's own setting count in all its stages.
+pub(super) fn give_up(recipe: &mut toml::Table, section: &str, key: &str) {
+    let stages = recipe.get_mut("stage").and_then(toml::Value::as_array_mut);
+    stages.into_iter().flatten().filter_map(toml::Value::as_table_mut).for_each(|stage| forget(stage, section, key));
+}
+
+/// Takes a setting out of a stage.
+pub(super) fn forget(stage: &mut toml::Table, section: &str, key: &str) {
+    if let Some(section) = stage.get_mut(section).and_then(toml::Value::as_table_mut) {
+        section.remove(key);
+    }
+}
+
+/// Returns the stage of a recipe that is called `name`.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn named<'a>(recipe: &'a mut toml::Table, name: &str) -> Result<&'a mut toml::Table> {
+    let stages = recipe.get_mut("stage").and_then(toml::Value::as_array_mut);
+    let mut stages = stages.into_iter().flatten().filter_map(toml::Value::as_table_mut);
+    let is_named = |stage: &toml::Table| stage.get(NAME).and_then(toml::Value::as_str) == Some(name);
+    stages.find(|stage| is_named(stage)).ok_or_else(|| {
+        explained(
+            format!("the recipe has no stage `{name}`"),
+            "write `--set section.key=value`, or `--set stage.section.key=value` with the name of one of its stages",
+        )
+    })
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
@@ -113,12 +142,37 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_from_outside_counts_in_all_stages_or_in_the_one_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let text = "[[stage]]\nname = \"a\"\ntrain = { epochs = 2 }\n[[stage]]\nname = \"b\"\n";
+        std::fs::write(&path, text).unwrap();
+        let epochs = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let stages = Recipe::load(Some(&path), &settings)?.stages()?;
+            anyhow::Ok(stages.iter().map(|stage| stage.recipe.train.epochs).collect::<Vec<_>>())
+        };
+        assert_eq!(epochs(&[]).unwrap(), [2, 3]);
+        assert_eq!(epochs(&["train.epochs=5"]).unwrap(), [5, 5]);
+        assert_eq!(epochs(&["b.train.epochs=5"]).unwrap(), [2, 5]);
+        assert_eq!(epochs(&["train.epochs=5", "b.train.epochs=6"]).unwrap(), [5, 6]);
+        let error = epochs(&["c.train.epochs=5"]).unwrap_err();
+        assert!(error.to_string().contains("no stage `c`"), "{error}");
+        let mut recipe = Recipe::load(Some(&path), &[]).unwrap();
+        recipe.claim("train", "epochs");
+        assert_eq!(recipe.stages().unwrap()[0].recipe.train.epochs, 3);
+    }
+
+    #[test]
     fn what_is_wrong_with_a_stage_is_named() {
         for (text, expected) in [
             ("[[stage]]\n", "stage 1 of the recipe has no name"),
             ("[[stage]]\nname = \"../a\"\n", "stage 1 of the recipe has no name"),
             ("[[stage]]\nname = \"a\"\n[[stage]]\nname = \"a\"\n", "two stages are called `a`"),
-            ("[[stage]]\nname = \"a\"\ntrain = { epoch = 1 }\n", "stage `a` of the recipe: unknown field `epoch`"),
+            (
+                "[[stage]]\nname = \"a\"\ntrain = { epoch = 1 }\n",
+                "stage `a` of the recipe: unknown field `epoch`",
+            ),
             ("[[stage]]\nname = \"a\"\nstage = [{ name = \"b\" }]\n", "stage `a`"),
             ("[[stage]]\nname = \"a\"\ntrain = { epochs = 0 }\n", "`train.epochs` is `0`"),
         ] {

@@ -19,8 +19,8 @@ use crate::recipe::TrainSection;
 use crate::task::Gold;
 use anyhow::Result;
 use ndarray::{Array2, Axis};
-use student::Asked;
 use std::sync::atomic::{AtomicBool, Ordering};
+use student::Asked;
 use student::PackedBatch;
 use student::engine::{DropoutKey, Engine};
 use student::optim::{AdamWStep, Schedule};
@@ -251,8 +251,12 @@ struct Batch {
 
 impl Lesson {
     fn totals(&self, train: &Examples) -> Totals {
-        let gold: Vec<Gold> =
-            self.batches.iter().flat_map(|batch| &batch.examples).map(|&example| train.gold(example)).collect();
+        let gold: Vec<Gold> = self
+            .batches
+            .iter()
+            .flat_map(|batch| &batch.examples)
+            .map(|&example| train.gold(example))
+            .collect();
         Totals::of(&gold, self.batches.iter().flat_map(|batch| batch.packed.sequences()).map(|it| it.len()))
     }
 }
@@ -268,7 +272,9 @@ pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
             tokens += examples.length(next);
             next += 1;
         }
-        rows.push(engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>()), &Asked::logits()).logits);
+        rows.push(
+            engine.evaluate(&examples.pack(&(first..next).collect::<Vec<_>>()), &Asked::logits()).logits,
+        );
     }
     let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
     ndarray::concatenate(Axis(0), &views).unwrap_or_default()

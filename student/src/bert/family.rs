@@ -52,7 +52,9 @@ impl Family {
     pub fn name(self, name: &str) -> String {
         match self {
             Family::Bert => name.to_owned(),
-            Family::DistilBert => NAMES.iter().fold(name.to_owned(), |name, (bert, own)| name.replacen(bert, own, 1)),
+            Family::DistilBert => {
+                NAMES.iter().fold(name.to_owned(), |name, (bert, own)| name.replacen(bert, own, 1))
+            }
         }
     }
 }
@@ -179,7 +181,8 @@ mod tests {
     use crate::bert::Bert;
 
     fn distilbert() -> BertConfig {
-        BertConfig::from_json(r#"{"model_type": "distilbert", "id2label": {"0": "a", "1": "b", "2": "c"}}"#).unwrap()
+        BertConfig::from_json(r#"{"model_type": "distilbert", "id2label": {"0": "a", "1": "b", "2": "c"}}"#)
+            .unwrap()
     }
 
     #[test]
@@ -188,37 +191,42 @@ mod tests {
         let head = 768 * 768 + 768 + 3 * 768 + 3;
         assert_eq!(bert.layout().num_parameters() - head, 66_362_880);
         let names: Vec<&str> = bert.layout().entries().iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(&names[..4], [
-            "distilbert.embeddings.word_embeddings.weight",
-            "distilbert.embeddings.position_embeddings.weight",
-            "distilbert.embeddings.LayerNorm.weight",
-            "distilbert.embeddings.LayerNorm.bias",
-        ]);
-        let layer: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("distilbert.transformer.layer.5.")).collect();
-        assert_eq!(layer, [
-            "attention.q_lin.weight",
-            "attention.q_lin.bias",
-            "attention.k_lin.weight",
-            "attention.k_lin.bias",
-            "attention.v_lin.weight",
-            "attention.v_lin.bias",
-            "attention.out_lin.weight",
-            "attention.out_lin.bias",
-            "sa_layer_norm.weight",
-            "sa_layer_norm.bias",
-            "ffn.lin1.weight",
-            "ffn.lin1.bias",
-            "ffn.lin2.weight",
-            "ffn.lin2.bias",
-            "output_layer_norm.weight",
-            "output_layer_norm.bias",
-        ]);
-        assert_eq!(&names[names.len() - 4..], [
-            "pre_classifier.weight",
-            "pre_classifier.bias",
-            "classifier.weight",
-            "classifier.bias",
-        ]);
+        assert_eq!(
+            &names[..4],
+            [
+                "distilbert.embeddings.word_embeddings.weight",
+                "distilbert.embeddings.position_embeddings.weight",
+                "distilbert.embeddings.LayerNorm.weight",
+                "distilbert.embeddings.LayerNorm.bias",
+            ]
+        );
+        let layer: Vec<&str> =
+            names.iter().filter_map(|name| name.strip_prefix("distilbert.transformer.layer.5.")).collect();
+        assert_eq!(
+            layer,
+            [
+                "attention.q_lin.weight",
+                "attention.q_lin.bias",
+                "attention.k_lin.weight",
+                "attention.k_lin.bias",
+                "attention.v_lin.weight",
+                "attention.v_lin.bias",
+                "attention.out_lin.weight",
+                "attention.out_lin.bias",
+                "sa_layer_norm.weight",
+                "sa_layer_norm.bias",
+                "ffn.lin1.weight",
+                "ffn.lin1.bias",
+                "ffn.lin2.weight",
+                "ffn.lin2.bias",
+                "output_layer_norm.weight",
+                "output_layer_norm.bias",
+            ]
+        );
+        assert_eq!(
+            &names[names.len() - 4..],
+            ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias",]
+        );
     }
 
     #[test]
@@ -233,11 +241,18 @@ mod tests {
 
     #[test]
     fn a_configuration_of_distilbert_survives_writing_and_reading() {
-        let config = BertConfig { problem_type: Some(ProblemType::Regression), vocab_size: 99, ..distilbert() };
+        let config =
+            BertConfig { problem_type: Some(ProblemType::Regression), vocab_size: 99, ..distilbert() };
         let json = config.to_json();
-        assert!(json.contains("\"n_heads\": 12") && json.contains("\"label2id\"") && !json.contains("hidden_size"), "{json}");
+        assert!(
+            json.contains("\"n_heads\": 12")
+                && json.contains("\"label2id\"")
+                && !json.contains("hidden_size"),
+            "{json}"
+        );
         assert_eq!(BertConfig::from_json(&json).unwrap(), config);
-        let error = BertConfig::from_json(r#"{"model_type": "distilbert", "activation": "relu"}"#).unwrap_err();
+        let error =
+            BertConfig::from_json(r#"{"model_type": "distilbert", "activation": "relu"}"#).unwrap_err();
         assert!(error.to_string().contains("`relu`"), "{error}");
     }
 }

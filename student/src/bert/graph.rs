@@ -3,7 +3,9 @@
 use super::Bert;
 use crate::batch::Readout;
 use crate::export::onnx::{Dim, GraphBuilder, Nodes, Value};
-use crate::layers::{Embeddings, EncoderLayer, FeedForward, LayerNorm, Linear, SelfAttention, SequenceHead, Squash};
+use crate::layers::{
+    Embeddings, EncoderLayer, FeedForward, LayerNorm, Linear, SelfAttention, SequenceHead, Squash,
+};
 use crate::{Arena, Layout, Slot};
 
 /// The shape of the inputs, [B, T].
@@ -25,7 +27,12 @@ pub(super) fn lower(bert: &Bert, params: &Arena, graph: &mut GraphBuilder) {
     let mut x = root.at("embeddings").embeddings(&bert.embeddings, &ids, types.as_ref());
     let tokens = root.tokens(&ids, padding, [heads, width / heads]);
     for (i, layer) in bert.layers.iter().enumerate() {
-        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(layer, &tokens, &x, bert.readout(i + 1, &bert.written));
+        x = root.at(&format!("encoder.layer.{i}")).encoder_layer(
+            layer,
+            &tokens,
+            &x,
+            bert.readout(i + 1, &bert.written),
+        );
     }
     if bert.readout(bert.layers.len(), &bert.written) == Readout::Every {
         x = root.first_tokens(&tokens, &x);

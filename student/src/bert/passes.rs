@@ -77,7 +77,8 @@ impl Bert {
         let mut d_insides = d_insides(&asked, layers.len(), d_scores, d_qkv);
         let mut add_shown = |layer: usize, d: &mut Array2<F>, grads: &mut Arena<F>| {
             if asked.hidden.contains(&layer) {
-                let d_shown = d_hidden.pop().expect("there is a gradient for every hidden state that was asked for");
+                let d_shown =
+                    d_hidden.pop().expect("there is a gradient for every hidden state that was asked for");
                 kernels::add(d, &self.project_backward(params, projected.pop(), d_shown, grads));
             }
         };

@@ -34,7 +34,10 @@ pub const PRESETS: &[Preset] = &[
     preset("bert-small", [4, 512, 8, 2048], TURC),
     preset("minilm-l12-384", [12, 384, 12, 1536], MINILM),
     preset("bert-medium", [8, 512, 8, 2048], TURC),
-    Preset { family: Family::DistilBert, ..preset("distilbert-6l-768", [6, 768, 12, 3072], "Sanh et al. 2019") },
+    Preset {
+        family: Family::DistilBert,
+        ..preset("distilbert-6l-768", [6, 768, 12, 3072], "Sanh et al. 2019")
+    },
     preset("tinybert-6l-768", [6, 768, 12, 3072], TINYBERT),
     preset("bert-base", [12, 768, 12, 3072], "Devlin et al. 2019"),
 ];

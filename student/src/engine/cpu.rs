@@ -5,7 +5,9 @@ use super::{DropoutKey, Engine, Snapshot};
 use crate::kernels::Pool;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::quant::Scheme;
-use crate::{Architecture, Arena, Asked, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision};
+use crate::{
+    Architecture, Arena, Asked, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision,
+};
 use std::collections::BTreeMap;
 
 /// Runs an architecture on the processor.
@@ -217,7 +219,10 @@ mod tests {
             let step = AdamWStep { learning_rate: 1e-2 * uniform(7, number), ..AdamWStep::default() };
             assert_eq!(lazy.update(&step), update_densely(&mut dense, &step));
             if number % 29 == 0 {
-                assert_eq!(lazy.evaluate(&batch(1000 + number), &Asked::logits()), dense.evaluate(&batch(1000 + number), &Asked::logits()));
+                assert_eq!(
+                    lazy.evaluate(&batch(1000 + number), &Asked::logits()),
+                    dense.evaluate(&batch(1000 + number), &Asked::logits())
+                );
             }
             match number % 83 {
                 40 => assert_eq!(lazy.params(), dense.params()),
@@ -257,7 +262,11 @@ mod tests {
                 let mut snapshot = plain.snapshot();
                 snapshot.params = rounded;
                 plain.restore(snapshot);
-                assert_eq!(engine.evaluate(&batch(number), &Asked::logits()), plain.evaluate(&batch(number), &Asked::logits()), "{format}");
+                assert_eq!(
+                    engine.evaluate(&batch(number), &Asked::logits()),
+                    plain.evaluate(&batch(number), &Asked::logits()),
+                    "{format}"
+                );
                 assert_eq!(learn(&mut engine, number), learn(&mut plain, number), "{format}");
                 assert_eq!(engine.grads(), plain.grads(), "{format}");
                 let before = engine.params().clone();
@@ -270,7 +279,10 @@ mod tests {
             let mut snapshot = same.snapshot();
             snapshot.params = params;
             same.restore(snapshot);
-            assert_eq!(exact.evaluate(&batch(9), &Asked::logits()), same.evaluate(&batch(9), &Asked::logits()));
+            assert_eq!(
+                exact.evaluate(&batch(9), &Asked::logits()),
+                same.evaluate(&batch(9), &Asked::logits())
+            );
         }
     }
 }

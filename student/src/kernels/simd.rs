@@ -135,6 +135,7 @@ pub fn cpu_features() -> Vec<&'static str> {
             ("fma", std::arch::is_x86_feature_detected!("fma")),
             ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
             ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
+            ("avxvnni", std::arch::is_x86_feature_detected!("avxvnni")),
             ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
         ];
         found.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()

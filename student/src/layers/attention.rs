@@ -111,7 +111,8 @@ impl Attention {
     ) -> [Array2<F>; 3] {
         let AttentionSaved { mut q, mut k, mut v, q_offsets, offsets, normalisers, mask, precision } = saved;
         let batch = self.batch(q.ncols(), &q_offsets, &offsets, mask, precision);
-        let through_scores = d_inside.scores.map(|d| attention::scores_backward(&batch, q.view(), k.view(), &d));
+        let through_scores =
+            d_inside.scores.map(|d| attention::scores_backward(&batch, q.view(), k.view(), &d));
         let qkv = [q.view_mut(), k.view_mut(), v.view_mut()];
         attention::backward(&batch, qkv, &normalisers, d_context.view());
         if let Some([d_q, d_k]) = through_scores {

@@ -49,9 +49,8 @@ impl Embeddings {
         Embeddings {
             word: scope.at("word_embeddings").table("weight", sizes.vocab_size, hidden),
             position: scope.at("position_embeddings").matrix("weight", sizes.max_positions, hidden),
-            token_type: (sizes.type_vocab_size > 0).then(|| {
-                scope.at("token_type_embeddings").matrix("weight", sizes.type_vocab_size, hidden)
-            }),
+            token_type: (sizes.type_vocab_size > 0)
+                .then(|| scope.at("token_type_embeddings").matrix("weight", sizes.type_vocab_size, hidden)),
             norm: LayerNorm::declare(scope.at("LayerNorm"), hidden, sizes.layer_norm_eps),
             dropout: Dropout::new(sizes.dropout, sites),
         }

@@ -170,7 +170,8 @@ fn what_is_shown_of_attention_has_gradients_that_match_finite_differences() {
         y.extend(inside.qkv.expect("they are wanted").iter().flatten());
         let y = Array2::from_shape_vec((1, y.len()), y).expect("one row");
         let mut d = d_y(&y).into_iter();
-        let mut take = |shape: (usize, usize)| Array2::from_shape_simple_fn(shape, || d.next().expect("enough"));
+        let mut take =
+            |shape: (usize, usize)| Array2::from_shape_simple_fn(shape, || d.next().expect("enough"));
         let d_scores = shown.iter().map(|s| {
             let (heads, tokens, _) = s.dim();
             take((heads * tokens, tokens)).into_shape_with_order(s.dim()).expect("as many")

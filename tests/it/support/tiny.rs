@@ -49,7 +49,16 @@ pub fn write_base(folder: &Path) {
 
 /// Writes a model as a directory, as `distill train` does.
 pub fn write(folder: &Path, config: BertConfig, seed: u64) {
+    write_model(folder, model(config, seed));
+}
+
+/// Writes a model as a directory, as `distill finetune` does: one that can be looked into.
+pub fn write_whole(folder: &Path, config: BertConfig, seed: u64) {
     let (bert, params) = model(config, seed);
+    write_model(folder, (bert.written_whole(), params));
+}
+
+fn write_model(folder: &Path, (bert, params): (Bert, Arena)) {
     std::fs::create_dir_all(folder.join("onnx")).expect("the folder can be made");
     write_tokenizer(folder);
     std::fs::write(folder.join("config.json"), bert.config().to_json())

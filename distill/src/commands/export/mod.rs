@@ -57,7 +57,7 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     }
     let student = match args.aware.qat_steps {
         None => given,
-        Some(steps) => aware::train(&args, &given, steps, &workshop.path().join("aware"), &opener)?,
+        Some(steps) => aware::train(&args, steps, &workshop.path().join("aware"), &opener)?,
     };
     let staged = trimmed(&args, &student, &exam, &opener)?;
     let student = staged.as_ref().map_or(Ok(student), |staged| Bundle::open(&staged.path()))?;

@@ -30,7 +30,7 @@ const COPIED_RATE: f64 = 1e-4;
 const RANDOM_RATE: f64 = 5e-4;
 
 /// What a student and its controls have in common.
-pub(super) struct Lesson<'a> {
+pub struct Lesson<'a> {
     /// Where the teacher lies.
     pub teacher: PathBuf,
     /// What is predicted.
@@ -44,6 +44,7 @@ pub(super) struct Lesson<'a> {
     sources: BTreeMap<String, String>,
     /// The sizes of the teacher and whom to ask about its inside, where the objective compares that.
     inside: Option<(Sizes, Insight)>,
+    settings: &'a str,
     tracked: &'a [Destination],
     opener: &'a Opener<'a>,
 }
@@ -81,7 +82,8 @@ impl<'a> Lesson<'a> {
         let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
         let objective = recipe.objective.objective()?;
         Control::check(besides.controls, &objective, train.num_labelled())?;
-        let sizes = objective.looks_inside().then(|| sizes_inside(&teacher, &objective, tokenizers)).transpose()?;
+        let sizes =
+            objective.looks_inside().then(|| sizes_inside(&teacher, &objective, tokenizers)).transpose()?;
         if let Some(sizes) = sizes {
             console.say(super::stages::layers(&between(&recipe, &blueprint, sizes)?));
         }
@@ -114,6 +116,7 @@ impl<'a> Lesson<'a> {
             tokenizer: student_tokenizer,
             sources,
             inside,
+            settings: besides.settings,
             tracked: besides.tracked,
             opener,
         };
@@ -155,6 +158,7 @@ impl<'a> Lesson<'a> {
         let run = Run {
             folder,
             recipe,
+            settings: self.settings,
             objective: &objective,
             subject: &self.subject,
             train: &train,
@@ -186,11 +190,19 @@ fn between(recipe: &Recipe, blueprint: &Blueprint, teacher: Sizes) -> Result<Obj
 /// # Errors
 /// When it reads other tokens than the student, or its graph does not tell.
 fn sizes_inside(teacher: &Teacher, objective: &Objective, [its, students]: [&Tokenizer; 2]) -> Result<Sizes> {
-    let inside: Vec<&str> =
-        objective.terms().iter().filter(|term| term.loss.looks_inside()).map(|term| term.loss.name()).collect();
+    let inside: Vec<&str> = objective
+        .terms()
+        .iter()
+        .filter(|term| term.loss.looks_inside())
+        .map(|term| term.loss.name())
+        .collect();
     if !its.encodes_like(students) {
         let why = match its.fingerprint() == students.fingerprint() {
-            true => format!("cuts texts after {} tokens, its teacher after {}", students.max_length(), its.max_length()),
+            true => format!(
+                "cuts texts after {} tokens, its teacher after {}",
+                students.max_length(),
+                its.max_length()
+            ),
             false => "has another tokenizer than its teacher".to_owned(),
         };
         return Err(explained(
@@ -215,8 +227,7 @@ fn sizes_inside(teacher: &Teacher, objective: &Objective, [its, students]: [&Tok
 /// Sets a teacher to answer what the objective asks.
 fn insight(mut teacher: Teacher, objective: &Objective) -> Result<Insight> {
     let asked = &objective.comparison().teacher;
-    let taps =
-        Taps { hidden: asked.hidden.clone(), scores: asked.scores.clone(), qkv: asked.qkv.clone() };
+    let taps = Taps { hidden: asked.hidden.clone(), scores: asked.scores.clone(), qkv: asked.qkv.clone() };
     teacher.tap(&taps)?;
     Ok(Insight::of(teacher))
 }

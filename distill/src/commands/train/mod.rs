@@ -8,14 +8,14 @@ use super::Opener;
 use super::controls::{self, Control};
 use super::run::RECIPE;
 use crate::blueprint::Blueprint;
+use crate::bundle;
 use crate::cli::{Common, TrainArgs};
 use crate::console::Console;
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::track::Destination;
 use anyhow::Result;
-use lesson::Lesson;
-use stages::Reached;
+pub(super) use lesson::Lesson;
 use std::path::Path;
 
 /// Distils a student.
@@ -26,16 +26,24 @@ pub fn run(args: &TrainArgs, common: &Common, console: &Console) -> Result<()> {
     let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
     let controls: &[Control] = if args.controls { &Control::ALL } else { &[] };
-    distil(recipe, &folder, &Besides { tracked: &args.training.track, controls }, common, console)
+    let besides = Besides { tracked: &args.training.track, controls, ..Besides::default() };
+    distil(recipe, &folder, &besides, common, console)
 }
 
 /// What is wanted besides the student.
-#[derive(Default)]
 pub struct Besides<'a> {
     /// Where its run can be followed, besides its folder.
     pub tracked: &'a [Destination],
     /// The controls that are trained after it.
     pub controls: &'a [Control],
+    /// The name of the file that its settings are written to.
+    pub settings: &'a str,
+}
+
+impl Default for Besides<'_> {
+    fn default() -> Self {
+        Besides { tracked: &[], controls: &[], settings: RECIPE }
+    }
 }
 
 /// Distils a student by a recipe, into a folder.
@@ -50,19 +58,22 @@ pub fn distil(
     console: &Console,
 ) -> Result<()> {
     let opener = Opener { common, console };
+    if let Some(about) = &recipe.about {
+        console.say(format_args!("{}\n", about.trim()));
+    }
     let stages = recipe.stages()?;
     let Some((last, before)) = stages.split_last() else { return Ok(()) };
+    let mut last = last.recipe.clone();
+    let mut settings = besides.settings;
     if !before.is_empty() {
         console.say(stages::table(&stages));
+        bundle::write_text(&folder.join(RECIPE), &recipe.to_toml())?;
+        let Some(start) = stages::run(before, folder, besides.tracked, &opener)? else { return Ok(()) };
+        last.student.start_from(&start);
+        settings = stages::SETTINGS;
     }
-    let mut last = last.recipe.clone();
-    if let Some(start) = stages::run(before, folder, besides.tracked, &opener)? {
-        match start {
-            Reached::End(start) => last.student.start_from(&start),
-            Reached::Interruption => return Ok(()),
-        }
-    }
-    let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, besides, &opener)?;
+    let besides = Besides { settings, ..*besides };
+    let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, &besides, &opener)?;
     let Some(student) = lesson.teach(&recipe, folder, blueprint)? else { return Ok(()) };
     let mut controls = Vec::new();
     for &control in besides.controls {
@@ -76,5 +87,11 @@ pub fn distil(
     let students: Vec<_> = std::iter::once((folder, &student))
         .chain(controls.iter().map(|(folder, finished)| (folder, finished)))
         .collect();
-    report::report(&students, &lesson.teacher, [&lesson.eval_of_teacher, &lesson.eval], &lesson.subject, &opener)
+    report::report(
+        &students,
+        &lesson.teacher,
+        [&lesson.eval_of_teacher, &lesson.eval],
+        &lesson.subject,
+        &opener,
+    )
 }

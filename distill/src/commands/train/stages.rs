@@ -1,6 +1,6 @@
 //! Stages: runs one after the other, each of which starts with the student that the one before left behind.
 
-use super::{Besides, Lesson, Opener, RECIPE};
+use super::{Besides, Lesson, Opener};
 use crate::bundle;
 use crate::error::explained;
 use crate::objective::Objective;
@@ -13,17 +13,10 @@ use std::path::{Path, PathBuf};
 /// The folder of the stages in the folder of the student.
 const FOLDER: &str = "stages";
 /// The settings that a stage was begun with.
-const SETTINGS: &str = "stage.toml";
+pub(super) const SETTINGS: &str = "stage.toml";
 
-/// How far some stages have come.
-pub(super) enum Reached {
-    /// To their end: the student lies in this folder.
-    End(PathBuf),
-    /// They were interrupted.
-    Interruption,
-}
-
-/// Runs all stages but the last; those that an earlier call finished are not run again. Returns nothing when there are none.
+/// Runs some stages; those that an earlier call finished are not run again. Returns the folder with the student of the last
+/// of them; nothing when interrupted.
 ///
 /// # Errors
 /// As a run; or when a stage that is there was begun with other settings.
@@ -32,7 +25,7 @@ pub(super) fn run(
     folder: &RunFolder,
     tracked: &[Destination],
     opener: &Opener<'_>,
-) -> Result<Option<Reached>> {
+) -> Result<Option<PathBuf>> {
     let mut start: Option<PathBuf> = None;
     for (number, stage) in (1..).zip(stages) {
         let mut recipe = stage.recipe.clone();
@@ -40,25 +33,23 @@ pub(super) fn run(
             recipe.student.start_from(start);
         }
         recipe.teacher.cache.get_or_insert_with(|| folder.join("labels.safetensors"));
-        let inner = folder.inner(&Path::new(FOLDER).join(format!("{number}-{}", stage.name)), RECIPE)?;
+        let inner = folder.inner(&Path::new(FOLDER).join(format!("{number}-{}", stage.name)), SETTINGS)?;
         opener.console.say(format_args!("\nstage {number}: {}", stage.name));
         let settings = recipe.to_toml();
         if is_finished(&inner, &settings)? {
             opener.console.say("finished before");
         } else {
             bundle::write_text(&inner.join(SETTINGS), &settings)?;
-            let besides = Besides { tracked, controls: &[] };
+            let besides = Besides { tracked, ..Besides::default() };
             let (lesson, recipe, blueprint) = Lesson::prepare(recipe, &inner, &besides, opener)?;
             if lesson.teach(&recipe, &inner, blueprint)?.is_none() {
-                return Ok(Some(Reached::Interruption));
+                return Ok(None);
             }
         }
         start = Some(inner.path().to_owned());
     }
-    if start.is_some() {
-        opener.console.say("\nlast stage");
-    }
-    Ok(start.map(Reached::End))
+    opener.console.say("\nlast stage");
+    Ok(start)
 }
 
 /// Says whether a stage came to its end in an earlier call that this one continues.
@@ -81,7 +72,8 @@ pub(super) fn table(stages: &[Stage]) -> String {
     let line = |(number, stage): (usize, &Stage)| {
         let recipe = &stage.recipe;
         let train = &recipe.train;
-        let long = train.max_steps.map_or(format!("{} epochs", train.epochs), |steps| format!("{steps} steps"));
+        let long =
+            train.max_steps.map_or(format!("{} epochs", train.epochs), |steps| format!("{steps} steps"));
         format!("  {number}  {:<14} {:<44} {long}", stage.name, recipe.objective.describe())
     };
     let lines: Vec<String> = (1..).zip(stages).map(line).collect();

@@ -5,7 +5,7 @@ use crate::batch::Readout;
 use crate::bert::BertConfig;
 use crate::gradcheck::noise2;
 use crate::layers::{
-    AddNorm, Attention, Dropout, FeedForward, Gradient, Inside, Input, LayerNorm, Linear, Shared, Sites,
+    AddNorm, Attention, Dropout, FeedForward, Gradient, Input, Inside, LayerNorm, Linear, Shared, Sites,
 };
 use crate::measure::Work;
 use crate::{Arena, Layout, PackedBatch, Params, Precision, init};

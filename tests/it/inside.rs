@@ -1,0 +1,146 @@
+//! Learning from the inside of a teacher: layer by layer, in stages, through the whole pipeline.
+
+use crate::support::dir::Dir;
+use crate::support::{corpus, tiny};
+use serde_json::Value;
+use student::bert::BertConfig;
+use student::checkpoint::read_weights;
+
+const TERMS: [&str; 6] =
+    ["embedding_mse", "hidden_mse", "hidden_cosine", "score_mse", "attention_kl", "relation_kl"];
+const DATA: &str = "--teacher teacher --data train.tsv --eval dev.tsv --seed 7 --batch-size 8";
+
+/// A folder with a teacher that can be looked into, texts, and the shapes of two students.
+fn prepared() -> Dir {
+    let dir = Dir::new();
+    let config = || tiny::config(&["negative", "positive"]);
+    tiny::write_whole(&dir.path("teacher"), config(), 1);
+    dir.write("train.tsv", corpus::tsv(200, 1));
+    dir.write("dev.tsv", corpus::tsv(60, 2));
+    let narrow = BertConfig { num_hidden_layers: 1, hidden_size: 16, intermediate_size: 24, ..config() };
+    dir.write("narrow.json", narrow.to_json());
+    dir
+}
+
+fn weights(terms: &[&str]) -> String {
+    terms.iter().map(|term| format!("--set objective.{term}=1 ")).collect()
+}
+
+/// Returns what was logged of every step.
+fn steps(dir: &Dir, out: &str) -> Vec<Value> {
+    let log = dir.text(&format!("{out}/log.jsonl"));
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == "step").collect()
+}
+
+#[test]
+fn a_student_with_its_teachers_own_weights_differs_in_nothing() {
+    let dir = prepared();
+    let terms = weights(&TERMS);
+    dir.ok(&format!(
+        "train {DATA} --init teacher --set student.dropout=0 {terms} --set objective.relation_heads=8 \
+         --max-steps 1 --lr 1e-9 --precision f32 --out out"
+    ));
+    let steps = steps(&dir, "out");
+    for term in TERMS {
+        // The teacher's hidden states are of size 1: what is left is rounding.
+        let value =
+            steps[0][format!("loss_{term}")].as_f64().unwrap_or_else(|| panic!("{term}: {}", steps[0]));
+        assert!(value.abs() < 1e-6, "{term} is {value:e}");
+    }
+}
+
+#[test]
+fn a_narrower_student_comes_nearer_and_leaves_its_projection_behind() {
+    let dir = prepared();
+    let terms = weights(&TERMS);
+    let said = dir.ok(&format!(
+        "train {DATA} --student narrow.json {terms} --set objective.relation_heads=4 --set student.dropout=0 \
+         --max-steps 60 --lr 3e-3 --out out"
+    ));
+    assert!(said.stderr.contains("layers that learn from each other"), "{}", said.stderr);
+    let steps = steps(&dir, "out");
+    let total = |step: &Value| step["loss"].as_f64().unwrap();
+    assert!(total(&steps[59]) < 0.8 * total(&steps[0]), "{} {}", steps[0], steps[59]);
+    let weights = read_weights(&dir.path("out/model.safetensors")).unwrap();
+    assert!(weights.names().all(|name| !name.contains("projection")));
+    assert_eq!(weights.get("bert.encoder.layer.0.output.dense.weight").unwrap().shape, [16, 24]);
+}
+
+const RECIPE: &str = r#"
+[train]
+max_steps = 12
+eval_every = 6
+
+[[stage]]
+name = "intermediate"
+objective = { hidden_mse = 1, score_mse = 1, embedding_mse = 1 }
+
+[[stage]]
+name = "prediction"
+objective = { kl = 1, temperature = 1 }
+train = { max_steps = 8 }
+"#;
+
+#[test]
+fn stages_are_run_one_after_the_other_and_resumed_as_one_job() {
+    let dir = prepared();
+    dir.write("recipe.toml", RECIPE);
+    let train = format!("train {DATA} --student narrow.json --recipe recipe.toml");
+    dir.ok(&format!("{train} --out whole"));
+    let intermediate = "stages/1-intermediate";
+    assert_eq!((steps(&dir, &format!("whole/{intermediate}")).len(), steps(&dir, "whole").len()), (12, 8));
+    let read = |file: &str| dir.read(file);
+    assert_ne!(
+        read("whole/model.safetensors"),
+        read(&format!("whole/{intermediate}/model.safetensors")),
+        "the last stage has learnt something"
+    );
+    // Killed in the first stage, and in the last.
+    for (out, (place, count)) in [("a", (intermediate, 7)), ("b", (".", 3))] {
+        let log = dir.path(&format!("{out}/{place}/log.jsonl"));
+        dir.kill_when(&format!("{train} --out {out}"), || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.matches("\"step\",").count() >= count)
+        });
+        dir.ok(&format!("{train} --out {out} --resume"));
+        for file in ["model.safetensors", "onnx/model.onnx", &format!("{intermediate}/model.safetensors")] {
+            assert!(read(&format!("{out}/{file}")) == read(&format!("whole/{file}")), "{file} of {out}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_any_work() {
+    let dir = prepared();
+    let config = || tiny::config(&["negative", "positive"]);
+    tiny::write(&dir.path("shipped"), config(), 1);
+    let heads = BertConfig { num_attention_heads: 2, ..config() };
+    dir.write("heads.json", heads.to_json());
+    dir.write("short.json", BertConfig { max_position_embeddings: 20, ..config() }.to_json());
+    let error = |arguments: &str| {
+        let said = dir.error(&format!("train --data train.tsv --eval dev.tsv --out out {arguments}"));
+        assert!(said.contains("hint:"), "{said}");
+        assert!(!dir.path("out/log.jsonl").exists());
+        said
+    };
+    for (arguments, expected) in [
+        ("--teacher teacher --student heads.json --set objective.score_mse=1", "compares heads"),
+        (
+            "--teacher teacher --student heads.json --set objective.hidden_mse=1 --set objective.layers=[[3,1]]",
+            "the student has no layer 3, only 1 to 2",
+        ),
+        (
+            "--teacher teacher --student short.json --set objective.hidden_mse=1",
+            "`hidden_mse` compares token by token, but the student cuts texts after 20 tokens",
+        ),
+        (
+            "--teacher teacher --student heads.json --set objective.relation_kl=1 --set objective.relation_heads=5",
+            "cannot be cut into 5 relation heads",
+        ),
+        ("--teacher shipped --student heads.json --set objective.hidden_mse=1", "first token"),
+        ("--teacher teacher --student heads.json --set objective.hidden_mse=1 --controls", "--controls"),
+    ] {
+        let said = error(arguments);
+        assert!(said.contains(expected), "{arguments}: {said}");
+    }
+}
