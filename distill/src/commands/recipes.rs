@@ -14,7 +14,9 @@ use std::path::Path;
 pub fn run(args: &RecipesArgs, console: &Console) -> Result<()> {
     match &args.name {
         Some(name) => console.hand_out(text(Path::new(name))?.trim_end()),
-        None if console.json => console.hand_out(json!(BUILTIN.iter().map(|(name, _)| name).collect::<Vec<_>>())),
+        None if console.json => {
+            console.hand_out(json!(BUILTIN.iter().map(|(name, _)| name).collect::<Vec<_>>()))
+        }
         None => {
             for (name, _) in BUILTIN {
                 let recipe = Recipe::load(Some(Path::new(name)), &[])?;

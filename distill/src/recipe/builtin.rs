@@ -43,14 +43,21 @@ mod tests {
     #[test]
     fn every_recipe_can_be_used_and_says_what_it_took_and_what_it_changed() {
         for (name, text) in BUILTIN {
-            let recipe = Recipe::load(Some(Path::new(name)), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let recipe =
+                Recipe::load(Some(Path::new(name)), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
             let about = recipe.about.as_deref().unwrap_or_else(|| panic!("{name} says nothing of itself"));
             assert!(about.contains("From the paper:") && about.contains("Changed:"), "{name}: {about}");
             for stage in recipe.stages().unwrap() {
-                stage.recipe.objective.objective().map(|_| ()).or_else(|error| {
-                    // Weights that are left open are decided by the data.
-                    if stage.recipe.objective.describe().contains("data") { Ok(()) } else { Err(error) }
-                }).unwrap();
+                stage
+                    .recipe
+                    .objective
+                    .objective()
+                    .map(|_| ())
+                    .or_else(|error| {
+                        // Weights that are left open are decided by the data.
+                        if stage.recipe.objective.describe().contains("data") { Ok(()) } else { Err(error) }
+                    })
+                    .unwrap();
             }
             assert_eq!(self::text(Path::new(name)).unwrap(), *text);
         }

@@ -64,6 +64,12 @@ impl Recipe {
                 ));
             }
         };
+        if let Some(key) = ["stage", "about"].into_iter().find(|key| over.contains_key(*key)) {
+            return Err(explained(
+                format!("stage `{name}` of the recipe has `{key}`, which only a whole recipe has"),
+                "write the stages one after the other, each under its own `[[stage]]`",
+            ));
+        }
         let mut table: toml::Table = self.to_toml().parse().expect("a recipe that was written can be read");
         for (section, settings) in over {
             let into = table.entry(section).or_insert_with(|| toml::Table::new().into());
@@ -83,7 +89,11 @@ impl Recipe {
 /// Lets the recipe's own setting count in all its stages.
 pub(super) fn give_up(recipe: &mut toml::Table, section: &str, key: &str) {
     let stages = recipe.get_mut("stage").and_then(toml::Value::as_array_mut);
-    stages.into_iter().flatten().filter_map(toml::Value::as_table_mut).for_each(|stage| forget(stage, section, key));
+    stages
+        .into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_table_mut)
+        .for_each(|stage| forget(stage, section, key));
 }
 
 /// Takes a setting out of a stage.
