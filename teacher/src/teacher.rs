@@ -20,8 +20,10 @@ use ort::session::{OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 
 use crate::batching::{self, Batch, Fill};
+use crate::masked_lm::{best, rows_at};
 use crate::model_files::ModelFiles;
 use crate::runtime::{self, Found};
+use crate::signature::Head;
 use crate::{
     Dimension, Element, Error, ModelConfig, Options, Signature, TensorInfo, Tokens, fingerprint, tokens,
     workers,
@@ -72,6 +74,11 @@ impl Teacher {
     /// Where there is no such model; where ONNX Runtime cannot be found, fetched or loaded, or cannot load the graph;
     /// where the graph is not a classifier of token sequences, or not the one that `config.json` describes.
     pub fn open(path: &Path, options: &Options) -> Result<Teacher, Error> {
+        Teacher::open_as(Head::Classes, path, options)
+    }
+
+    /// Opens a model of another kind in the same way.
+    pub(crate) fn open_as(head: Head, path: &Path, options: &Options) -> Result<Teacher, Error> {
         let files = ModelFiles::find(path)?;
         let config = files.config.as_deref().map(ModelConfig::read).transpose()?.unwrap_or_default();
         let runtime = Runtime::get(options)?;
@@ -82,7 +89,7 @@ impl Teacher {
 
         let graph = files.onnx.file_name().unwrap_or_default().to_string_lossy();
         let [inputs, outputs] = [session.inputs(), session.outputs()].map(describe);
-        let signature = Signature::of(&graph, &inputs, &outputs, &options.names)?;
+        let signature = Signature::of(&graph, &inputs, &outputs, &options.names, head)?;
         let model = Model {
             runtime,
             name: path.display().to_string(),
@@ -123,14 +130,7 @@ impl Teacher {
         sequences: &[Tokens<'_>],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Array2<f32>, Error> {
-        tokens::check(sequences, &self.model.signature, &self.model.config, &self.model.name)?;
-        let lengths: Vec<usize> = sequences.iter().map(|tokens| tokens.ids.len()).collect();
-        let batches = batching::plan(&lengths, self.batch_tokens);
-        let num_workers = self.max_workers.min(batches.len()).max(self.workers.len());
-        self.workers.resize_with(num_workers, || None);
-        let run = |worker: &mut _, batch: &_| self.model.logits(worker, batch, sequences);
-        let results = workers::share(&mut self.workers, &batches, run, progress)?;
-
+        let (batches, results) = self.share(sequences, progress, Model::logits)?;
         let num_classes = self.num_classes().unwrap_or(0);
         let logits = batching::restore(&batches, &results, [sequences.len(), num_classes]);
         match logits.indexed_iter().find(|(_, logit)| !logit.is_finite()) {
@@ -139,6 +139,59 @@ impl Teacher {
             }
             None => Ok(logits),
         }
+    }
+
+    /// Returns the ids of the `count` largest logits at one position of each sequence, largest first, where the model
+    /// gives logits of words, [B, T, V]. `positions` are places within the sequences, one for each.
+    pub(crate) fn best_words(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        positions: &[usize],
+        count: usize,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let best = |model: &Model, worker: &mut _, batch: &Batch, sequences: &[Tokens<'_>]| {
+            let places: Vec<usize> = batch.rows.iter().map(|&row| positions[row]).collect();
+            let logits = model.words(worker, batch, sequences, &places)?;
+            logits
+                .rows()
+                .into_iter()
+                .zip(&batch.rows)
+                .map(|(row, &sequence)| {
+                    best(row, count).map_err(|(class, value)| Error::NotFinite {
+                        model: model.name.clone(),
+                        sequence,
+                        class,
+                        value,
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        };
+        let (batches, results) = self.share(sequences, progress, best)?;
+        let mut all = vec![Vec::new(); sequences.len()];
+        for (sequence, best) in
+            batches.iter().flat_map(|batch| &batch.rows).zip(results.into_iter().flatten())
+        {
+            all[*sequence] = best;
+        }
+        Ok(all)
+    }
+
+    /// Checks the sequences, cuts them into batches, and has each worked on by whichever worker is free.
+    fn share<R: Send>(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        progress: &(dyn Fn(usize) + Sync),
+        run: impl Fn(&Model, &mut Option<Session>, &Batch, &[Tokens<'_>]) -> Result<R, Error> + Sync,
+    ) -> Result<(Vec<Batch>, Vec<R>), Error> {
+        tokens::check(sequences, &self.model.signature, &self.model.config, &self.model.name)?;
+        let lengths: Vec<usize> = sequences.iter().map(|tokens| tokens.ids.len()).collect();
+        let batches = batching::plan(&lengths, self.batch_tokens);
+        let num_workers = self.max_workers.min(batches.len()).max(self.workers.len());
+        self.workers.resize_with(num_workers, || None);
+        let run = |worker: &mut _, batch: &_| run(&self.model, worker, batch, sequences);
+        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        Ok((batches, results))
     }
 
     /// Returns the number of logits for each sequence, C, where the graph, `config.json` or an earlier run tells.
@@ -193,41 +246,62 @@ impl Teacher {
 }
 
 impl Model {
-    /// Returns the logits of one batch, [batch, C]; opens the worker's session first, unless it is open.
+    /// Returns the logits of one batch, [batch, C].
     fn logits(
         &self,
         worker: &mut Option<Session>,
         batch: &Batch,
         sequences: &[Tokens<'_>],
     ) -> Result<Array2<f32>, Error> {
-        let session = match worker {
-            Some(session) => session,
-            None => worker.insert(open_session(&self.runtime, &self.path, self.intra_threads)?),
-        };
-        let found = self.run(session, batch, sequences).map_err(|error| self.failed(batch, &error))?;
+        let found = self.run(worker, batch, sequences, floats)?;
         let (rows, shape) = (batch.rows.len(), found.shape().to_vec());
         let same = |classes| classes > 0 && *self.num_classes.get_or_init(|| classes) == classes;
         match found.into_dimensionality::<Ix2>() {
             Ok(logits) if logits.nrows() == rows && same(logits.ncols()) => {
                 self.check_classes(logits.ncols()).map(|()| logits)
             }
-            _ => Err(Error::LogitsShape { model: self.name.clone(), rows, found: shape }),
+            _ => Err(self.wrong_shape(batch, shape)),
         }
     }
 
-    /// Asks for the logits alone: hidden states that the graph may return too are not copied out.
-    fn run(
+    /// Returns the logits of all words at one place of each sequence of a batch, [batch, V]; no others are copied out.
+    fn words(
         &self,
-        session: &mut Session,
+        worker: &mut Option<Session>,
         batch: &Batch,
         sequences: &[Tokens<'_>],
-    ) -> ort::Result<ArrayD<f32>> {
+        places: &[usize],
+    ) -> Result<Array2<f32>, Error> {
+        let found = self.run(worker, batch, sequences, |value| floats_at(value, places, batch.length))?;
+        found.map_err(|shape| self.wrong_shape(batch, shape))
+    }
+
+    /// Runs a batch, and takes out of the logits what is wanted; opens the worker's session first, unless it is open.
+    ///
+    /// The graph is asked for the logits alone: hidden states that it may return too are not copied out.
+    fn run<T>(
+        &self,
+        worker: &mut Option<Session>,
+        batch: &Batch,
+        sequences: &[Tokens<'_>],
+        take: impl FnOnce(&DynValue) -> ort::Result<T>,
+    ) -> Result<T, Error> {
+        let session = match worker {
+            Some(session) => session,
+            None => worker.insert(open_session(&self.runtime, &self.path, self.intra_threads)?),
+        };
         let name = self.signature.logits.name.as_str();
-        let logits_only = RunOptions::new()?.with_outputs(OutputSelector::no_default().with(name));
-        let inputs = batching::inputs(batch, sequences, &self.signature, self.fill);
-        let inputs = inputs.into_iter().map(feed).collect::<ort::Result<Vec<_>>>()?;
-        let outputs = session.run_with_options(inputs, &logits_only)?;
-        floats(&outputs[name])
+        let run = || {
+            let logits_only = RunOptions::new()?.with_outputs(OutputSelector::no_default().with(name));
+            let inputs = batching::inputs(batch, sequences, &self.signature, self.fill);
+            let inputs = inputs.into_iter().map(feed).collect::<ort::Result<Vec<_>>>()?;
+            take(&session.run_with_options(inputs, &logits_only)?[name])
+        };
+        run().map_err(|error| self.failed(batch, &error))
+    }
+
+    fn wrong_shape(&self, batch: &Batch, found: Vec<usize>) -> Error {
+        Error::LogitsShape { model: self.name.clone(), rows: batch.rows.len(), found }
     }
 
     /// Holds the number of classes against what `config.json` says.
@@ -367,6 +441,23 @@ fn floats(value: &DynValue) -> ort::Result<ArrayD<f32>> {
         Some(TensorElementType::Float16) => value.try_extract_array::<f16>()?.mapv(f16::to_f32),
         Some(TensorElementType::Float64) => value.try_extract_array::<f64>()?.mapv(|value| value as f32),
         _ => value.try_extract_array::<f32>()?.to_owned(),
+    })
+}
+
+/// Copies one row of each sequence out of a float tensor [batch, T, V]; the shape, where that is another.
+fn floats_at(
+    value: &DynValue,
+    places: &[usize],
+    length: usize,
+) -> ort::Result<Result<Array2<f32>, Vec<usize>>> {
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Float16) => {
+            rows_at(value.try_extract_array::<f16>()?, places, length, f16::to_f32)
+        }
+        Some(TensorElementType::Float64) => {
+            rows_at(value.try_extract_array::<f64>()?, places, length, |value| value as f32)
+        }
+        _ => rows_at(value.try_extract_array::<f32>()?, places, length, |value| value),
     })
 }
 

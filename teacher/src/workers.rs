@@ -6,8 +6,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
-use ndarray::Array2;
-
 use crate::Error;
 use crate::batching::Batch;
 
@@ -18,14 +16,14 @@ use crate::batching::Batch;
 ///
 /// # Errors
 /// Where `run` fails; nobody takes another batch after that.
-pub(crate) fn share<W: Send>(
+pub(crate) fn share<W: Send, R: Send>(
     workers: &mut [W],
     batches: &[Batch],
-    run: impl Fn(&mut W, &Batch) -> Result<Array2<f32>, Error> + Sync,
+    run: impl Fn(&mut W, &Batch) -> Result<R, Error> + Sync,
     progress: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Array2<f32>>, Error> {
+) -> Result<Vec<R>, Error> {
     let next = AtomicUsize::new(0);
-    let work = |worker: &mut W| -> Result<Vec<(usize, Array2<f32>)>, Error> {
+    let work = |worker: &mut W| -> Result<Vec<(usize, R)>, Error> {
         let mut done = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -57,6 +55,8 @@ fn join<T>(handle: ScopedJoinHandle<'_, T>) -> T {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
 
     /// Batches of 1, 2, 1, 2, … sequences.
