@@ -10,7 +10,7 @@ use super::words::table;
 use crate::Error;
 use crate::export::onnx::Model;
 use crate::export::onnx::proto::{
-    DataType, Dimension, DimensionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
+    DataType, Dimension, DimensionProto, GraphProto, TensorProto, ValueInfoProto,
 };
 use prost::bytes::Bytes;
 use std::collections::BTreeMap;
