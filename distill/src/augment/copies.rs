@@ -110,7 +110,15 @@ mod tests {
             let mut draws = Draws::new(seed, row, side, number);
             (draws.next(), draws.next())
         };
-        let all = [(1, 0, 0, 0), (2, 0, 0, 0), (1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1), (0, 1, 0, 0), (0, 0, 0, 0)];
+        let all = [
+            (1, 0, 0, 0),
+            (2, 0, 0, 0),
+            (1, 1, 0, 0),
+            (1, 0, 1, 0),
+            (1, 0, 0, 1),
+            (0, 1, 0, 0),
+            (0, 0, 0, 0),
+        ];
         let drawn: std::collections::BTreeSet<_> = all.iter().map(|&(a, b, c, d)| draw(a, b, c, d)).collect();
         assert_eq!(drawn.len(), all.len());
         assert_eq!(draw(1, 2, 0, 3), draw(1, 2, 0, 3));

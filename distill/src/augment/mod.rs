@@ -142,7 +142,8 @@ impl Augmenter {
             Some(judge) => judge.expected(rows, gold)?,
             None => Vec::new(),
         };
-        let bytes: usize = rows.iter().map(|row| row.text.len() + row.text_pair.as_ref().map_or(0, String::len)).sum();
+        let bytes: usize =
+            rows.iter().map(|row| row.text.len() + row.text_pair.as_ref().map_or(0, String::len)).sum();
         let step = (Self::HELD / bytes.max(1)).clamp(1, self.settings.copies.max(1));
         for start in (0..self.settings.copies).step_by(step) {
             let numbers = start..(start + step).min(self.settings.copies);
@@ -205,7 +206,8 @@ impl Augmenter {
         let places: Vec<Vec<Range<usize>>> = threads::map(texts, self.settings.threads, find);
         let said = match &mut self.masker {
             Some(masker) => {
-                let asked: Vec<_> = texts.iter().zip(&places).map(|(text, places)| (*text, &places[..])).collect();
+                let asked: Vec<_> =
+                    texts.iter().zip(&places).map(|(text, places)| (*text, &places[..])).collect();
                 masker.candidates(&asked)?
             }
             None => places.iter().map(|places| vec![None; places.len()]).collect(),

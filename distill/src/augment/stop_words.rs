@@ -112,7 +112,8 @@ impl WordCounts {
 
     /// Returns the most frequent words: each at least 1 in 500, together at most 40 % of all.
     pub fn frequent(&self) -> StopWords {
-        let mut sorted: Vec<(&String, u64)> = self.counts.iter().map(|(word, &count)| (word, count)).collect();
+        let mut sorted: Vec<(&String, u64)> =
+            self.counts.iter().map(|(word, &count)| (word, count)).collect();
         sorted.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then(a.cmp(b)));
         let share = |count: u64| count as f64 / self.total.max(1) as f64;
         let mut together = 0;

@@ -49,7 +49,7 @@ impl Survey {
         Ok(Survey { gold, ..survey })
     }
 
-    fn add(&mut self, rows: &[Row], threads: usize) {
+    pub(super) fn add(&mut self, rows: &[Row], threads: usize) {
         let look = |row: &Row| {
             let mut counts = WordCounts::of(&row.text);
             row.text_pair.iter().for_each(|pair| counts.add(WordCounts::of(pair)));

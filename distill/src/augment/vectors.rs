@@ -27,7 +27,9 @@ pub fn read(path: &Path, most: usize) -> Result<Vectors> {
     let (mut words, mut known, mut units) = (Vec::new(), HashSet::new(), Vec::new());
     each_line(path, &mut |line, number| {
         let line = line.trim_end();
-        if number == 1 && let Some(header) = header(line) {
+        if number == 1
+            && let Some(header) = header(line)
+        {
             width = Some(header);
             return Ok(true);
         }
@@ -65,7 +67,10 @@ fn header(line: &str) -> Option<usize> {
 fn parse(line: &str, width: usize) -> Result<(&str, Vec<f32>), String> {
     let fields = line.split(' ').count() - 1;
     if width == 0 || fields < width {
-        return Err(format!("expected a word and {} numbers, found {fields} fields after the word", width.max(1)));
+        return Err(format!(
+            "expected a word and {} numbers, found {fields} fields after the word",
+            width.max(1)
+        ));
     }
     let mut fields = line.rsplitn(width + 1, ' ');
     let mut vector = Vec::with_capacity(width);

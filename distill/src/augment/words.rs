@@ -100,7 +100,10 @@ mod tests {
 
     #[test]
     fn without_spaces_the_longest_known_words_are_taken() {
-        assert_eq!(found("我喜欢东京大学tower", &["喜欢", "东京", "东京大学"]), ["我", "喜欢", "东京大学", "tower"]);
+        assert_eq!(
+            found("我喜欢东京大学tower", &["喜欢", "东京", "东京大学"]),
+            ["我", "喜欢", "东京大学", "tower"]
+        );
         assert_eq!(found("กขค", &["กข"]), ["กข"]);
     }
 

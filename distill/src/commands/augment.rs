@@ -39,10 +39,19 @@ pub fn run(args: &AugmentArgs, common: &Common, console: &Console) -> Result<()>
         Choice::File(path) => StopWords::read(path)?,
     };
     let alone = stop_words.sorted();
-    console.say(format_args!("{} texts; {} words are left alone: {}", survey.rows, alone.len(), list(alone.clone())));
+    console.say(format_args!(
+        "{} texts; {} words are left alone: {}",
+        survey.rows,
+        alone.len(),
+        list(alone.clone())
+    ));
     let alone = json!(alone);
     let mut augmenter = Augmenter {
-        neighbours: Neighbours::new(table(args, &opener)?, args.candidates.candidates as usize, opener.threads()),
+        neighbours: Neighbours::new(
+            table(args, &opener)?,
+            args.candidates.candidates as usize,
+            opener.threads(),
+        ),
         masker: masker(args, &opener)?,
         stop_words,
         excluded,
@@ -70,7 +79,8 @@ fn write(
     console: &Console,
 ) -> Result<Done> {
     if let Some(folder) = args.out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     }
     let mut outcome = None;
     let written = write_atomically(&args.out, |file| {
@@ -179,12 +189,13 @@ fn settings(args: &AugmentArgs, opener: &Opener<'_>) -> Settings {
 /// Returns the format of the output, which must be none of the inputs, nor be there already unless that is allowed.
 fn output_format(args: &AugmentArgs) -> Result<Format> {
     let name = args.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let format = Format::by_name(&name).filter(|format| RowWriter::<Vec<u8>>::writes(*format)).ok_or_else(|| {
-        explained(
-            format!("`{}` is the name of neither TSV nor JSON lines", args.out.display()),
-            "call the output something like `augmented.tsv` or `augmented.jsonl`",
-        )
-    })?;
+    let format =
+        Format::by_name(&name).filter(|format| RowWriter::<Vec<u8>>::writes(*format)).ok_or_else(|| {
+            explained(
+                format!("`{}` is the name of neither TSV nor JSON lines", args.out.display()),
+                "call the output something like `augmented.tsv` or `augmented.jsonl`",
+            )
+        })?;
     let same = |input: &Path| {
         let [out, input] = [&args.out, input].map(|path| path.canonicalize().ok());
         out.is_some() && out == input

@@ -87,9 +87,14 @@ mod tests {
 
     type Example<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
-    fn round_trip(format: Format, name: &str, rows: &[Example<'_>]) -> Vec<(String, Option<String>, Option<String>)> {
+    fn round_trip(
+        format: Format,
+        name: &str,
+        rows: &[Example<'_>],
+    ) -> Vec<(String, Option<String>, Option<String>)> {
         let mut bytes = Vec::new();
-        let (pairs, labels) = (rows.iter().any(|row| row.1.is_some()), rows.iter().any(|row| row.2.is_some()));
+        let (pairs, labels) =
+            (rows.iter().any(|row| row.1.is_some()), rows.iter().any(|row| row.2.is_some()));
         let mut writer = RowWriter::new(&mut bytes, format, pairs, labels).unwrap();
         rows.iter().for_each(|(text, pair, label)| writer.write(text, *pair, *label).unwrap());
         let folder = tempfile::tempdir().unwrap();
@@ -108,7 +113,8 @@ mod tests {
         for (format, name) in [(Format::Tsv, "a.tsv"), (Format::Jsonl, "a.jsonl")] {
             for rows in [single, pair, bare] {
                 let owned = |text: &str| text.to_owned();
-                let expected: Vec<_> = rows.iter().map(|r| (owned(r.0), r.1.map(owned), r.2.map(owned))).collect();
+                let expected: Vec<_> =
+                    rows.iter().map(|r| (owned(r.0), r.1.map(owned), r.2.map(owned))).collect();
                 assert_eq!(round_trip(format, name, rows), expected, "{name}");
             }
         }
