@@ -20,7 +20,7 @@ pub struct Neighbours {
 
 impl Neighbours {
     /// Words whose embeddings are multiplied with the whole table at once.
-    const BLOCK: usize = 32;
+    const BLOCK: usize = 64;
     /// The most words whose neighbours are kept.
     const MOST: usize = 1 << 19;
 

@@ -4,8 +4,7 @@ use super::vectors;
 use super::words::{fold, is_word};
 use crate::bundle;
 use crate::error::explained;
-use crate::threads;
-use crate::tokens::{MIN_LENGTH, Tokenizer};
+use crate::tokens::Tokenizer;
 use anyhow::Result;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
 use std::collections::HashMap;
@@ -32,6 +31,7 @@ struct Pieces {
 
 /// Where a model directory keeps its word table, most likely first.
 const IN_FOLDER: [&str; 3] = ["model.onnx", "onnx/model.onnx", "model.safetensors"];
+const MAX_LENGTH: usize = 128;
 /// What the ids are called that are looked up in the table.
 const INPUT: &str = "input_ids";
 
@@ -96,10 +96,10 @@ impl Table {
         let read = if is_graph { import::onnx::words(file, INPUT) } else { checkpoint::read_words(file) };
         let Tensor { shape, data } = read?;
         // Words are looked up one at a time: the length at which texts are cut does not matter.
-        let tokenizer = bundle::tokenizer(model, MIN_LENGTH.max(128))?;
+        let tokenizer = bundle::tokenizer(model, MAX_LENGTH)?;
         tokenizer.check_vocabulary(shape[0], &model.display().to_string())?;
         let whole = tokenizer.whole_words(threads, is_word);
-        Self::ordered(file, ArrayView2::from_shape((shape[0], shape[1]), &data)?, whole, tokenizer, threads)
+        Self::ordered(file, ArrayView2::from_shape((shape[0], shape[1]), &data)?, whole, tokenizer)
     }
 
     /// Puts the rows of whole words first, and makes all of length one.
@@ -108,7 +108,6 @@ impl Table {
         table: ArrayView2<'_, f32>,
         whole: Vec<(u32, String)>,
         tokenizer: Tokenizer,
-        threads: usize,
     ) -> Result<Self> {
         let is_zero = |id: u32| table.row(id as usize).iter().all(|x| *x == 0.0);
         let whole: Vec<_> = whole.into_iter().filter(|(id, _)| !is_zero(*id)).collect();
@@ -121,19 +120,16 @@ impl Table {
                 ids.push(id);
             }
         }
-        let units = threads::map(&ids, threads, |&id| {
-            let row = table.row(id as usize);
-            if row.iter().all(|x| x.is_finite()) { Ok(unit(row)) } else { Err(id) }
-        });
         let mut vectors = Array2::zeros(table.raw_dim());
-        for (mut into, unit) in vectors.rows_mut().into_iter().zip(units) {
-            let unit = unit.map_err(|id| {
-                explained(
+        for (mut into, &id) in vectors.rows_mut().into_iter().zip(&ids) {
+            let row = table.row(id as usize);
+            if !row.iter().all(|x| x.is_finite()) {
+                return Err(explained(
                     format!("the embedding of the id {id} in `{}` is not finite", file.display()),
                     "the file is damaged; download or export it again",
-                )
-            })?;
-            if let Some(unit) = unit {
+                ));
+            }
+            if let Some(unit) = unit(row) {
                 into.assign(&unit);
             }
         }
@@ -186,7 +182,7 @@ mod tests {
     fn table(numbers: &Array2<f32>) -> Result<Table> {
         let tokenizer = tokenizer(&PIECES);
         let whole = tokenizer.whole_words(1, is_word);
-        Table::ordered(Path::new("it.onnx"), numbers.view(), whole, tokenizer, 2)
+        Table::ordered(Path::new("it.onnx"), numbers.view(), whole, tokenizer)
     }
 
     #[test]
