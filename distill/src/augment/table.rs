@@ -6,7 +6,7 @@ use crate::bundle;
 use crate::error::explained;
 use crate::tokens::Tokenizer;
 use anyhow::Result;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use student::{checkpoint, import};
 
 /// Words with their embeddings.
 pub struct Table {
-    /// [rows, H], each of length one, or zero; those that are whole words come first, in the order of `words`.
+    /// [words, H], each of length one, in the order of `words`.
     vectors: Array2<f32>,
     words: Vec<Arc<str>>,
     rows: HashMap<Arc<str>, u32>,
@@ -25,8 +25,8 @@ pub struct Table {
 /// The word pieces of a model.
 struct Pieces {
     tokenizer: Tokenizer,
-    /// The row of the table that each piece has.
-    rows: Vec<u32>,
+    /// The row of each piece that is a whole word.
+    rows: HashMap<u32, u32>,
 }
 
 /// Where a model directory keeps its word table, most likely first.
@@ -50,12 +50,12 @@ impl Table {
         }
     }
 
-    /// Returns the number of words that can stand in another's place.
+    /// Returns the number of words.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Says whether there is no such word.
+    /// Says whether there is no word.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
@@ -65,9 +65,9 @@ impl Table {
         &self.words[row as usize]
     }
 
-    /// Returns the embeddings of all words that can stand in another's place, [words, H].
+    /// Returns the embeddings of all words, [words, H], each of length one.
     pub fn vectors(&self) -> ArrayView2<'_, f32> {
-        self.vectors.slice(s![..self.words.len(), ..])
+        self.vectors.view()
     }
 
     /// Says whether a word is in the table, whatever its case.
@@ -75,16 +75,20 @@ impl Table {
         self.row(word).is_some()
     }
 
-    /// Returns the direction of a word's embedding, of length one: its own, or else the mean of those of its pieces.
-    pub fn direction(&self, word: &str) -> Option<Array1<f32>> {
-        if let Some(row) = self.row(word) {
-            return Some(self.vectors.row(row as usize).to_owned());
-        }
-        let Pieces { tokenizer, rows } = self.pieces.as_ref()?;
-        let pieces = tokenizer.pieces_of(word)?;
-        let row = |piece: &u32| self.vectors.row(rows[*piece as usize] as usize);
-        let sum = pieces.iter().map(row).fold(Array1::zeros(self.vectors.ncols()), |sum, row| sum + row);
-        unit(sum.view())
+    /// Returns the direction of a word's embedding, of length one. A word is found as it is written, in lower case, or as
+    /// the model's tokenizer reads it.
+    ///
+    /// A word of several pieces has none: the mean of its pieces points to words that are spelled like it, not to words that
+    /// mean the like (`tedious` = `ted` + `##ious` is near `theodore`).
+    pub fn direction(&self, word: &str) -> Option<ArrayView1<'_, f32>> {
+        let row = self.row(word).or_else(|| {
+            let Pieces { tokenizer, rows } = self.pieces.as_ref()?;
+            match tokenizer.pieces_of(word)?[..] {
+                [piece] => rows.get(&piece).copied(),
+                _ => None,
+            }
+        })?;
+        Some(self.vectors.row(row as usize))
     }
 
     fn row(&self, word: &str) -> Option<u32> {
@@ -99,41 +103,32 @@ impl Table {
         let tokenizer = bundle::tokenizer(model, MAX_LENGTH)?;
         tokenizer.check_vocabulary(shape[0], &model.display().to_string())?;
         let whole = tokenizer.whole_words(threads, is_word);
-        Self::ordered(file, ArrayView2::from_shape((shape[0], shape[1]), &data)?, whole, tokenizer)
+        Self::of_pieces(file, ArrayView2::from_shape((shape[0], shape[1]), &data)?, whole, tokenizer)
     }
 
-    /// Puts the rows of whole words first, and makes all of length one.
-    fn ordered(
+    /// Takes the rows of whole words, and makes them of length one; a row of zeros is no embedding.
+    fn of_pieces(
         file: &Path,
         table: ArrayView2<'_, f32>,
         whole: Vec<(u32, String)>,
         tokenizer: Tokenizer,
     ) -> Result<Self> {
-        let is_zero = |id: u32| table.row(id as usize).iter().all(|x| *x == 0.0);
-        let whole: Vec<_> = whole.into_iter().filter(|(id, _)| !is_zero(*id)).collect();
-        let mut rows = vec![u32::MAX; table.nrows()];
-        let order = whole.iter().map(|(id, _)| *id).chain(0..table.nrows() as u32);
-        let mut ids = Vec::with_capacity(table.nrows());
-        for id in order {
-            if rows[id as usize] == u32::MAX {
-                rows[id as usize] = ids.len() as u32;
-                ids.push(id);
-            }
-        }
-        let mut vectors = Array2::zeros(table.raw_dim());
-        for (mut into, &id) in vectors.rows_mut().into_iter().zip(&ids) {
+        let (mut words, mut rows, mut units) = (Vec::new(), HashMap::new(), Vec::new());
+        for (id, word) in whole {
             let row = table.row(id as usize);
             if !row.iter().all(|x| x.is_finite()) {
                 return Err(explained(
-                    format!("the embedding of the id {id} in `{}` is not finite", file.display()),
+                    format!("the embedding of `{word}` in `{}` is not finite", file.display()),
                     "the file is damaged; download or export it again",
                 ));
             }
             if let Some(unit) = unit(row) {
-                into.assign(&unit);
+                rows.insert(id, words.len() as u32);
+                words.push(Arc::from(word));
+                units.extend(unit);
             }
         }
-        let words = whole.into_iter().map(|(_, word)| Arc::from(word)).collect();
+        let vectors = Array2::from_shape_vec((words.len(), table.ncols()), units)?;
         Ok(Self::new(vectors, words, Some(Pieces { tokenizer, rows })))
     }
 
@@ -182,11 +177,11 @@ mod tests {
     fn table(numbers: &Array2<f32>) -> Result<Table> {
         let tokenizer = tokenizer(&PIECES);
         let whole = tokenizer.whole_words(1, is_word);
-        Table::ordered(Path::new("it.onnx"), numbers.view(), whole, tokenizer)
+        Table::of_pieces(Path::new("it.onnx"), numbers.view(), whole, tokenizer)
     }
 
     #[test]
-    fn whole_words_come_first_and_pieces_make_up_other_words() {
+    fn a_word_is_found_as_it_is_written_or_as_the_tokenizer_reads_it() {
         let mut numbers = Array2::zeros([9, 2]);
         numbers.row_mut(5).assign(&array![0.0, 3.0]);
         numbers.row_mut(6).assign(&array![2.0, 0.0]);
@@ -195,19 +190,20 @@ mod tests {
         let words: Vec<&str> = (0..table.len() as u32).map(|row| &**table.word(row)).collect();
         assert_eq!(words, ["film", "movie"], "a word whose embedding is zero is nobody's neighbour");
         assert_eq!(table.vectors(), array![[1.0, 0.0], [0.6, 0.8]]);
-        assert_eq!(table.direction("Movie"), Some(array![0.6, 0.8]));
-        let half = 0.5_f32.sqrt();
-        assert_eq!(table.direction("films"), Some(array![half, half]));
+        let direction = |word| table.direction(word).map(|direction| direction.to_vec());
+        for word in ["movie", "Movie", "móvie"] {
+            assert_eq!(direction(word), Some(vec![0.6, 0.8]), "{word}");
+        }
         assert!(table.has("FILM") && !table.has("films"));
-        assert_eq!((table.direction("xyz"), table.direction("blank")), (None, None));
+        assert_eq!([direction("films"), direction("xyz"), direction("blank")], [None, None, None]);
     }
 
     #[test]
     fn an_embedding_that_is_no_number_is_refused() {
         let mut numbers = Array2::zeros([9, 2]);
-        numbers[[3, 1]] = f32::NAN;
+        numbers[[7, 1]] = f32::NAN;
         let error = table(&numbers).err().unwrap();
-        assert_eq!(error.to_string(), "the embedding of the id 3 in `it.onnx` is not finite");
+        assert_eq!(error.to_string(), "the embedding of `movie` in `it.onnx` is not finite");
     }
 
     #[test]

@@ -14,8 +14,8 @@ language model and 100,000 GloVe vectors for words of several pieces. A copy tha
 short texts have fewer.
 
 Without --masked-lm every word is replaced by its neighbours in the table of embeddings, which is fast but cruder: the \
-table does not read the text. A word that the table has in pieces stands where their mean does. Words with digits or \
-other signs in them, and single letters, are left alone.
+table does not read the text. A model's table has no embedding for a word of several pieces, which is then left alone; \
+a file of word vectors may have one. Words with digits or other signs in them, and single letters, are left alone.
 
 The frequent words that are left alone are those that make up 1 in 500 of all words each, and 40 % together at most: \
 what a list of stop words covers, in whatever language the texts are.
