@@ -10,6 +10,7 @@
 //! that learns.
 
 pub mod asking;
+pub mod augment;
 pub mod batches;
 pub mod blueprint;
 pub mod bundle;
@@ -39,6 +40,7 @@ pub mod soft_labels;
 pub mod table;
 pub mod task;
 pub mod tensors;
+pub mod threads;
 pub mod tokens;
 pub mod track;
 pub mod trainer;

@@ -1,7 +1,7 @@
 //! Parameters on disk: `model.safetensors` with Hugging Face's names, and snapshots to continue a run from.
 
 use crate::files::{map, write_atomically};
-use crate::weights::{Tensor, Weights};
+use crate::weights::{Tensor, WORDS, Weights, canonical};
 use crate::{Arena, Error, Layout, Snapshot};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use std::borrow::Cow;
@@ -36,6 +36,24 @@ pub fn read_weights(path: &Path) -> Result<Weights, Error> {
         }
     }
     Ok(Weights::new(path, tensors))
+}
+
+/// Reads the table of word embeddings, [V, H], and nothing else, whatever a wrapper put before its name.
+///
+/// # Errors
+/// [`Error::Read`]; [`Error::Malformed`] when the file is no safetensors file, or the table is no matrix of
+/// floating-point numbers; [`Error::Unusable`] when there is no such table.
+pub fn read_words(path: &Path) -> Result<Tensor, Error> {
+    let bytes = map(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| malformed(path, error))?;
+    let found = file.iter().find(|(name, _)| canonical(name) == WORDS);
+    let (name, view) = found.ok_or_else(|| Error::Unusable {
+        path: path.to_owned(),
+        reason: format!("it has no tensor `{WORDS}`"),
+    })?;
+    let data = numbers(&view).filter(|_| view.shape().len() == 2);
+    let wrong = || malformed(path, format_args!("`{name}` is {:?} of {:?}", view.shape(), view.dtype()));
+    Ok(Tensor { shape: view.shape().to_vec(), data: data.ok_or_else(wrong)? })
 }
 
 /// Writes everything that training changes, and what the trainer wants to find again, as text.

@@ -153,6 +153,8 @@ impl Weights {
     }
 }
 
+/// The table of word embeddings, in Hugging Face's BERT.
+pub(crate) const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 const LAYERS: &str = "bert.encoder.layer.";
 
 /// Returns the name that a tensor has in Hugging Face's BERT, whatever a wrapper put before it.

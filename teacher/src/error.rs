@@ -113,6 +113,14 @@ pub enum Error {
         /// The outputs it has, with element types and shapes.
         found: String,
     },
+    /// No output is a masked language model's.
+    #[error("{graph} says nothing of words (float [batch, sequence, vocabulary]); it has {found}")]
+    NotAMaskedLm {
+        /// The file name of the graph.
+        graph: String,
+        /// The outputs it has, with element types and shapes.
+        found: String,
+    },
     /// Several outputs could be the logits.
     #[error("{graph} has several outputs that may be logits: {candidates}")]
     AmbiguousLogits {
@@ -371,6 +379,10 @@ impl Error {
             Error::NotAClassifier { .. } => {
                 "a teacher needs a sequence classification head; if one of these outputs is it, name it in the \
                  recipe, e.g. `[teacher] logits = \"NAME\"`"
+                    .into()
+            }
+            Error::NotAMaskedLm { .. } => {
+                "a masked language model is exported by `optimum-cli export onnx --model MODEL --task fill-mask FOLDER`"
                     .into()
             }
             Error::AmbiguousLogits { .. } | Error::MissingOutput { .. } => {

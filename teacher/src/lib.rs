@@ -33,7 +33,8 @@
 //! - `batching` sorts, cuts, pads, and puts rows back in order,
 //! - `workers` shares the batches out,
 //! - `taps` finds what the graph says inside, where that is asked for,
-//! - `teacher` alone talks to ONNX Runtime; no type of it leaves that file.
+//! - `teacher` alone talks to ONNX Runtime; no type of it leaves that file,
+//! - `masked_lm` is the same for models that say of every token which words could stand there.
 //!
 //! The batches depend on the sequences and the budget, never on the number of workers; so do the results.
 
@@ -41,6 +42,7 @@ mod batching;
 mod config;
 mod error;
 mod fingerprint;
+mod masked_lm;
 mod model_files;
 mod options;
 pub mod pip;
@@ -57,6 +59,7 @@ mod workers;
 pub use config::ModelConfig;
 pub use error::Error;
 pub use fingerprint::external_files;
+pub use masked_lm::{Masked, MaskedLm};
 pub use options::Options;
 pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
 pub use taps::{Anatomy, Finding, Layer, Signals, Site, Taps};

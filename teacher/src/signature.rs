@@ -58,6 +58,17 @@ pub struct TensorInfo {
     pub shape: Vec<Dimension>,
 }
 
+/// What a model says something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// Each sequence: logits of classes, [batch, classes].
+    Classes,
+    /// Each token: logits of all words, [batch, sequence, vocabulary].
+    Words,
+    /// Each sequence, or nothing: a body with a classifier or without one.
+    ClassesOrNone,
+}
+
 /// Which tensors of a graph play which role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
@@ -69,7 +80,8 @@ pub struct Signature {
     pub token_type_ids: Option<TensorInfo>,
     /// The position of each token, [batch, sequence], where the graph wants it.
     pub position_ids: Option<TensorInfo>,
-    /// The logits, [batch, classes]; none in a body without a classifier.
+    /// The logits, [batch, classes]; of a masked language model [batch, sequence, vocabulary]; none in a body without a
+    /// classifier.
     pub logits: Option<TensorInfo>,
 }
 
@@ -82,32 +94,14 @@ impl Signature {
         }
     }
 
-    /// Assigns the roles; `graph` is what errors call the graph.
+    /// Assigns the roles in a model of this kind; `graph` is what errors call the graph.
     pub(crate) fn of(
         graph: &str,
         inputs: &[TensorInfo],
         outputs: &[TensorInfo],
         names: &Names,
+        head: Head,
     ) -> Result<Signature, Error> {
-        let signature = Signature::of_inputs(graph, inputs, names)?;
-        Ok(Signature { logits: Some(logits(graph, outputs, names.logits.as_deref())?), ..signature })
-    }
-
-    /// Assigns the roles of a body, which may give out logits or not.
-    pub(crate) fn of_body(
-        graph: &str,
-        inputs: &[TensorInfo],
-        outputs: &[TensorInfo],
-        names: &Names,
-    ) -> Result<Signature, Error> {
-        let signature = Signature::of_inputs(graph, inputs, names)?;
-        match logits(graph, outputs, names.logits.as_deref()) {
-            Err(error) if names.logits.is_some() => Err(error),
-            found => Ok(Signature { logits: found.ok(), ..signature }),
-        }
-    }
-
-    fn of_inputs(graph: &str, inputs: &[TensorInfo], names: &Names) -> Result<Signature, Error> {
         let find = |role: &'static str, name: &Option<String>| {
             let wanted = name.as_deref().unwrap_or(role);
             match inputs.iter().find(|input| input.name == wanted) {
@@ -122,7 +116,10 @@ impl Signature {
             attention_mask: need("attention_mask", &names.attention_mask)?,
             token_type_ids: find("token_type_ids", &names.token_type_ids)?,
             position_ids: find("position_ids", &names.position_ids)?,
-            logits: None,
+            logits: match logits(graph, outputs, names.logits.as_deref(), head) {
+                Err(_) if head == Head::ClassesOrNone && names.logits.is_none() => None,
+                found => Some(found?),
+            },
         };
         match inputs.iter().find(|input| !signature.fills(&input.name)) {
             Some(input) => Err(Error::UnknownInput {
@@ -201,17 +198,18 @@ fn checked_input(graph: &str, input: &TensorInfo) -> Result<TensorInfo, Error> {
 }
 
 /// Finds the logits: the output named by the caller, or else `logits`, or else the only one that could be.
-fn logits(graph: &str, outputs: &[TensorInfo], name: Option<&str>) -> Result<TensorInfo, Error> {
+fn logits(graph: &str, outputs: &[TensorInfo], name: Option<&str>, head: Head) -> Result<TensorInfo, Error> {
     if let Some(output) = outputs.iter().find(|output| output.name == name.unwrap_or("logits")) {
-        return if is_float_matrix(output) { Ok(output.clone()) } else { Err(not_logits(graph, output)) };
+        return if head.fits(output) { Ok(output.clone()) } else { Err(head.refuse(graph, output)) };
     }
     if let Some(name) = name {
         return Err(Error::MissingOutput { graph: graph.into(), name: name.into(), found: list(outputs) });
     }
-    let candidates: Vec<_> = outputs.iter().filter(|output| may_be_logits(output)).collect();
-    match candidates.as_slice() {
-        [output] => Ok((*output).clone()),
-        [] => Err(not_a_classifier(graph, outputs)),
+    let candidates: Vec<_> = outputs.iter().filter(|output| head.may_be_logits(output)).collect();
+    match (candidates.as_slice(), head) {
+        ([output], _) => Ok((*output).clone()),
+        ([], Head::Classes | Head::ClassesOrNone) => Err(not_a_classifier(graph, outputs)),
+        ([], Head::Words) => Err(Error::NotAMaskedLm { graph: graph.into(), found: list(outputs) }),
         _ => Err(Error::AmbiguousLogits { graph: graph.into(), candidates: list(candidates) }),
     }
 }
@@ -221,26 +219,50 @@ pub(crate) fn not_a_classifier(graph: &str, outputs: &[TensorInfo]) -> Error {
     Error::NotAClassifier { graph: graph.into(), found: list(outputs) }
 }
 
-fn not_logits(graph: &str, output: &TensorInfo) -> Error {
-    Error::UnusableTensor {
-        graph: graph.into(),
-        what: format!("the output {output}"),
-        expected: "a float output [batch, classes] with a free batch axis".into(),
+impl Head {
+    fn rank(self) -> usize {
+        match self {
+            Head::Classes | Head::ClassesOrNone => 2,
+            Head::Words => 3,
+        }
+    }
+
+    /// Accepts floats in as many axes, all but the last of them free; an undeclared shape is checked at the first run.
+    fn fits(self, output: &TensorInfo) -> bool {
+        let free = match (self, output.shape.as_slice()) {
+            (_, []) => true,
+            (Head::Classes | Head::ClassesOrNone, [batch, _]) => is_free(batch),
+            (Head::Words, [batch, sequence, _]) => is_free(batch) && is_free(sequence),
+            _ => false,
+        };
+        matches!(output.element, Element::Float16 | Element::Float32 | Element::Float64) && free
+    }
+
+    /// Vectors have the logits' shape, and probabilities have lost their scale: neither is taken unasked.
+    fn may_be_logits(self, output: &TensorInfo) -> bool {
+        let name = output.name.to_ascii_lowercase();
+        let other =
+            ["pooler", "pooled", "embed", "hidden", "prob", "softmax"].iter().any(|word| name.contains(word));
+        output.shape.len() == self.rank() && self.fits(output) && !other
+    }
+
+    fn refuse(self, graph: &str, output: &TensorInfo) -> Error {
+        let expected = match self {
+            Head::Classes | Head::ClassesOrNone => "a float output [batch, classes] with a free batch axis",
+            Head::Words => {
+                "a float output [batch, sequence, vocabulary] with a free batch and a free sequence axis"
+            }
+        };
+        Error::UnusableTensor {
+            graph: graph.into(),
+            what: format!("the output {output}"),
+            expected: expected.into(),
+        }
     }
 }
 
-/// Accepts floats in two axes, the first of them free; an undeclared shape is checked at the first run.
-fn is_float_matrix(output: &TensorInfo) -> bool {
-    matches!(output.element, Element::Float16 | Element::Float32 | Element::Float64)
-        && matches!(output.shape.as_slice(), [] | [Dimension::Symbolic(_), _])
-}
-
-/// Sentence vectors have the logits' shape, and probabilities have lost their scale: neither is taken unasked.
-fn may_be_logits(output: &TensorInfo) -> bool {
-    let name = output.name.to_ascii_lowercase();
-    let other =
-        ["pooler", "pooled", "embed", "hidden", "prob", "softmax"].iter().any(|word| name.contains(word));
-    output.shape.len() == 2 && is_float_matrix(output) && !other
+fn is_free(axis: &Dimension) -> bool {
+    matches!(axis, Dimension::Symbolic(_))
 }
 
 #[cfg(test)]
@@ -267,7 +289,12 @@ pub(crate) mod tests {
 
     fn of(inputs: &[&str], outputs: &[&str], names: &Names) -> Result<Signature, Error> {
         let read = |texts: &[&str]| texts.iter().map(|text| tensor(text)).collect::<Vec<_>>();
-        Signature::of("teacher.onnx", &read(inputs), &read(outputs), names)
+        Signature::of("teacher.onnx", &read(inputs), &read(outputs), names, Head::Classes)
+    }
+
+    fn of_words(outputs: &[&str]) -> Result<Signature, Error> {
+        let read = |texts: &[&str]| texts.iter().map(|text| tensor(text)).collect::<Vec<_>>();
+        Signature::of("lm.onnx", &read(&[IDS, MASK]), &read(outputs), &Names::default(), Head::Words)
     }
 
     const IDS: &str = "input_ids int64 [batch, seq]";
@@ -367,5 +394,28 @@ pub(crate) mod tests {
         );
         let absent = Names { token_type_ids: Some("segments".into()), ..Names::default() };
         check(&[IDS, MASK], &[LOGITS], &absent, "no input named `segments`");
+    }
+
+    #[test]
+    fn the_words_of_a_masked_language_model_are_found_by_name_then_by_shape() {
+        for (outputs, found) in [
+            (vec!["logits float32 [b, s, 30522]"], "logits"),
+            (vec!["prediction_scores float16 [b, s, v]", "pooled float32 [b, 4]"], "prediction_scores"),
+            (vec!["last_hidden_state float32 [b, s, 8]", "output_0 float32 [b, s, 99]"], "output_0"),
+            (vec!["logits float32 []"], "logits"),
+        ] {
+            let signature = of_words(&outputs).expect(found);
+            assert_eq!(signature.num_classes(), None);
+            assert_eq!(signature.logits.expect("logits").name, found);
+        }
+        for (outputs, message) in [
+            (vec![LOGITS], "`logits` (float32 [batch, 2]), but a float output [batch, sequence, vocabulary]"),
+            (vec!["last_hidden_state float32 [b, s, 8]"], "says nothing of words"),
+            (vec!["a float32 [b, s, 8]", "c float32 [b, s, 9]"], "several outputs"),
+            (vec!["logits float32 [b, 128, 9]"], "free sequence axis"),
+        ] {
+            let error = of_words(&outputs).expect_err(message);
+            assert!(error.to_string().contains(message) && error.hint().is_some(), "{error}");
+        }
     }
 }

@@ -21,11 +21,13 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 
 use crate::batching::{self, Batch, Fill};
+use crate::masked_lm::{best, rows_at};
 use crate::model_files::ModelFiles;
 use crate::runtime::{self, Found};
+use crate::signature::Head;
 use crate::taps::{LayerScores, Misfit, Places, Plan};
 use crate::{
-    Anatomy, Dimension, Element, Error, ModelConfig, Names, Options, Signals, Signature, Taps, TensorInfo,
+    Anatomy, Dimension, Element, Error, ModelConfig, Options, Signals, Signature, Taps, TensorInfo,
     Tokens, fingerprint, signature, tokens, workers,
 };
 
@@ -81,7 +83,7 @@ impl Teacher {
     /// Where there is no such model; where ONNX Runtime cannot be found, fetched or loaded, or cannot load the graph;
     /// where the graph is not a classifier of token sequences, or not the one that `config.json` describes.
     pub fn open(path: &Path, options: &Options) -> Result<Teacher, Error> {
-        Teacher::open_as(path, options, Signature::of)
+        Teacher::open_as(Head::Classes, path, options)
     }
 
     /// Opens the body of a model, with or without a classifier, to be asked for its [signals](Teacher::signals).
@@ -89,14 +91,11 @@ impl Teacher {
     /// # Errors
     /// As [`Teacher::open`], but for outputs that are not a classifier's.
     pub fn open_body(path: &Path, options: &Options) -> Result<Teacher, Error> {
-        Teacher::open_as(path, options, Signature::of_body)
+        Teacher::open_as(Head::ClassesOrNone, path, options)
     }
 
-    fn open_as(
-        path: &Path,
-        options: &Options,
-        signature: fn(&str, &[TensorInfo], &[TensorInfo], &Names) -> Result<Signature, Error>,
-    ) -> Result<Teacher, Error> {
+    /// Opens a model of another kind in the same way.
+    pub(crate) fn open_as(head: Head, path: &Path, options: &Options) -> Result<Teacher, Error> {
         let files = ModelFiles::find(path)?;
         let config = files.config.as_deref().map(ModelConfig::read).transpose()?.unwrap_or_default();
         let runtime = Runtime::get(options)?;
@@ -107,7 +106,7 @@ impl Teacher {
 
         let graph = files.onnx.file_name().unwrap_or_default().to_string_lossy();
         let [inputs, outputs] = [session.inputs(), session.outputs()].map(describe);
-        let signature = signature(&graph, &inputs, &outputs, &options.names)?;
+        let signature = Signature::of(&graph, &inputs, &outputs, &options.names, head)?;
         let model = Model {
             runtime,
             name: path.display().to_string(),
@@ -156,6 +155,36 @@ impl Teacher {
         let run = |worker: &mut _, _, batch: &_| self.model.logits(worker, batch, sequences);
         let results = workers::share(&mut self.workers, &batches, run, progress)?;
         self.restored(&batches, &results, sequences.len())
+    }
+
+    /// Returns the ids of the `count` largest logits at one position of each sequence, largest first, where the model
+    /// gives logits of words, [B, T, V]. `positions` are places within the sequences, one for each.
+    pub(crate) fn best_words(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        positions: &[usize],
+        count: usize,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let batches = self.batches(sequences)?;
+        let run = |worker: &mut _, _, batch: &Batch| {
+            let places: Vec<usize> = batch.rows.iter().map(|&row| positions[row]).collect();
+            let logits = self.model.words(worker, batch, sequences, &places)?;
+            let best = |(row, &sequence)| {
+                best(row, count).map_err(|(class, value)| Error::NotFinite {
+                    model: self.model.name.clone(),
+                    sequence,
+                    class,
+                    value,
+                })
+            };
+            logits.rows().into_iter().zip(&batch.rows).map(best).collect::<Result<Vec<_>, Error>>()
+        };
+        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        let mut all = vec![Vec::new(); sequences.len()];
+        let rows = batches.iter().flat_map(|batch| &batch.rows);
+        rows.zip(results.into_iter().flatten()).for_each(|(&sequence, best)| all[sequence] = best);
+        Ok(all)
     }
 
     /// Returns what the model says inside of each sequence, beside its logits: what was asked for with
@@ -310,7 +339,31 @@ impl Model {
             return Err(signature::not_a_classifier(&self.graph(), &self.outputs));
         };
         let name = [logits.name.as_str()];
-        self.ask(worker, batch, sequences, &name, |outputs| self.checked(batch, outputs[0].to_owned()))
+        self.ask(worker, batch, sequences, &name, |outputs| {
+            self.checked(batch, floats(outputs[0]).map_err(|error| self.failed(batch, &error))?)
+        })
+    }
+
+    /// Returns the logits of all words at one place of each sequence of a batch, [batch, V]; no others are copied out.
+    fn words(
+        &self,
+        worker: &mut Option<Session>,
+        batch: &Batch,
+        sequences: &[Tokens<'_>],
+        places: &[usize],
+    ) -> Result<Array2<f32>, Error> {
+        let Some(logits) = &self.signature.logits else {
+            return Err(signature::not_a_classifier(&self.graph(), &self.outputs));
+        };
+        self.ask(worker, batch, sequences, &[logits.name.as_str()], |outputs| {
+            let found = floats_at(outputs[0], places, batch.length);
+            let found = found.map_err(|error| self.failed(batch, &error))?;
+            found.map_err(|found| Error::LogitsShape {
+                model: self.name.clone(),
+                rows: batch.rows.len(),
+                found,
+            })
+        })
     }
 
     /// Copies what was asked for of one batch to its places, and returns its logits and scores.
@@ -326,6 +379,9 @@ impl Model {
         let inner = self.plan.outputs.iter().map(String::as_str);
         let names: Vec<&str> = inner.chain(logits).collect();
         self.ask(worker, batch, sequences, &names, |outputs| {
+            let floats = outputs.iter().map(|output| floats(output)).collect::<ort::Result<Vec<_>>>();
+            let floats = floats.map_err(|error| self.failed(batch, &error))?;
+            let outputs: Vec<_> = floats.iter().map(|floats| floats.view()).collect();
             let (inner, logits) = outputs.split_at(self.plan.outputs.len());
             let scores = self.plan.take(inner, (number, batch), lengths, places);
             let scores =
@@ -342,7 +398,7 @@ impl Model {
         batch: &Batch,
         sequences: &[Tokens<'_>],
         names: &[&str],
-        read: impl FnOnce(&[ArrayViewD<'_, f32>]) -> Result<R, Error>,
+        read: impl FnOnce(&[&DynValue]) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let session = match worker {
             Some(session) => session,
@@ -353,9 +409,7 @@ impl Model {
         let options = only(names).map_err(failed)?;
         let inputs = inputs.into_iter().map(feed).collect::<ort::Result<Vec<_>>>().map_err(failed)?;
         let outputs = session.run_with_options(inputs, &options).map_err(failed)?;
-        let floats = names.iter().map(|name| floats(&outputs[*name])).collect::<ort::Result<Vec<_>>>();
-        let floats = floats.map_err(failed)?;
-        read(&floats.iter().map(|floats| floats.view()).collect::<Vec<_>>())
+        read(&names.iter().map(|name| &outputs[*name]).collect::<Vec<_>>())
     }
 
     /// Holds the shape of a batch's logits against what is known.
@@ -552,6 +606,23 @@ fn floats(value: &DynValue) -> ort::Result<CowArray<'_, f32, IxDyn>> {
 
 fn lengths(sequences: &[Tokens<'_>]) -> Vec<usize> {
     sequences.iter().map(|tokens| tokens.ids.len()).collect()
+}
+
+/// Copies one row of each sequence out of a float tensor [batch, T, V]; the shape, where that is another.
+fn floats_at(
+    value: &DynValue,
+    places: &[usize],
+    length: usize,
+) -> ort::Result<Result<Array2<f32>, Vec<usize>>> {
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Float16) => {
+            rows_at(value.try_extract_array::<f16>()?, places, length, f16::to_f32)
+        }
+        Some(TensorElementType::Float64) => {
+            rows_at(value.try_extract_array::<f64>()?, places, length, |value| value as f32)
+        }
+        _ => rows_at(value.try_extract_array::<f32>()?, places, length, |value| value),
+    })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ fn help_tells_what_there_is_to_do() {
 fn every_command_explains_itself() {
     let dir = Dir::new();
     for command in [
-        "train", "label", "export", "slim", "eval", "compare", "finetune", "predict", "inspect", "doctor",
-        "bench", "demo",
+        "train", "label", "augment", "export", "slim", "eval", "compare", "finetune", "predict", "inspect",
+        "doctor", "bench", "demo",
     ] {
         insta::assert_snapshot!(format!("help_{command}"), dir.ok(&format!("{command} --help")).stdout);
     }

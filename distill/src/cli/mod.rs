@@ -1,6 +1,7 @@
 //! The command line: parsed here, and acted on elsewhere.
 
 mod arguments;
+mod augment;
 mod export;
 mod overlay;
 mod slim;
@@ -9,6 +10,7 @@ pub use arguments::{
     BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs,
     LabelArgs, PredictArgs, RecipesArgs, TrainArgs, TrainingArgs,
 };
+pub use augment::{AugmentArgs, Originals};
 pub use export::{ExportArgs, Size};
 pub use slim::SlimArgs;
 
@@ -58,6 +60,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Ask the teacher about every text once and keep its logits
     Label(LabelArgs),
+    /// Make more texts out of few: copies with other words in place of some
+    Augment(AugmentArgs),
     /// Write a trained student as a directory that other tools load
     Export(ExportArgs),
     /// Make a BERT ONNX that others made smaller: fewer words, fewer bits, measured

@@ -1,5 +1,6 @@
 //! The subcommands: each one straight line from its arguments to its files.
 
+mod augment;
 mod bench;
 mod compare;
 mod controls;
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Train(args) => train::run(args, common, &console),
         Command::Label(args) => label::run(args, common, &console),
+        Command::Augment(args) => augment::run(args, common, &console),
         Command::Export(args) => export::run(args, common, &console),
         Command::Slim(args) => slim::run(args, common, &console),
         Command::Eval(args) => eval::run(args, common, &console),

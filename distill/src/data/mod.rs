@@ -8,6 +8,7 @@ mod columns;
 mod delimited;
 mod jsonl;
 mod lines;
+mod writing;
 
 use crate::error::explained;
 use crate::names::nearest;
@@ -17,6 +18,7 @@ use lines::Lines;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
+pub use writing::RowWriter;
 
 /// The longest line, or quoted CSV record, that is read: 10 MB.
 pub const MAX_LINE_BYTES: usize = 10_000_000;
@@ -154,6 +156,23 @@ pub fn scan(path: &Path, reading: &Reading, sink: &mut Sink<'_>) -> Result<Strin
     Ok(lines.fingerprint())
 }
 
+/// Hands on the lines of a text file, without their ends, until there are no more or `sink` says that it has enough.
+/// The second argument is the number of the line, from 1.
+///
+/// # Errors
+///
+/// A missing, empty or unreadable file; bytes that are not UTF-8 text; a line longer than [`MAX_LINE_BYTES`]. And
+/// whatever `sink` fails with.
+pub fn each_line(path: &Path, sink: &mut dyn FnMut(&str, usize) -> Result<bool>) -> Result<()> {
+    let mut lines = Lines::open(path)?;
+    while let Some(lines::Line { text, place }) = lines.next()? {
+        if !sink(text.trim_end_matches(['\r', '\n']), place.line)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 /// Returns an error about a line of a file, located as `file:line: message`.
 pub fn error_at(
     path: &Path,
@@ -177,19 +196,26 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
+impl Format {
+    /// Returns the format that a file name stands for, if it stands for one.
+    pub fn by_name(name: &str) -> Option<Format> {
+        match name.to_lowercase().rsplit_once('.').map_or("", |(_, extension)| extension) {
+            "tsv" | "txt" => Some(Format::Tsv),
+            "csv" => Some(Format::Csv),
+            "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
+            _ => None,
+        }
+    }
+}
+
 fn format_of(path: &Path, reading: &Reading) -> Result<Format> {
     if let Some(format) = reading.format {
         return Ok(format);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    let by_name = match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "tsv" | "txt" => Some(Format::Tsv),
-        "csv" => Some(Format::Csv),
-        "jsonl" | "ndjson" | "json" => return Ok(Format::Jsonl),
-        _ => None,
-    };
-    reading.quirks.delimited.or(by_name).ok_or_else(|| {
+    let by_name = Format::by_name(name.strip_suffix(".gz").unwrap_or(&name));
+    let delimited = reading.quirks.delimited.filter(|_| by_name != Some(Format::Jsonl));
+    delimited.or(by_name).ok_or_else(|| {
         explained(
             format!("cannot tell the format of `{}` from its name", path.display()),
             "say what it is with `--format tsv`, `--format csv` or `--format jsonl`",

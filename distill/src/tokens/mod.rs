@@ -4,9 +4,11 @@
 //! nothing is padded, and texts are cut at a length of our choosing, the longer of a pair first.
 
 mod encodings;
+mod pieces;
 mod words;
 
 pub use encodings::Encodings;
+pub use pieces::Located;
 
 use crate::data::fingerprint;
 use crate::error::explained;

@@ -12,8 +12,10 @@ mod parts;
 mod summary;
 mod topology;
 mod trim;
+mod words;
 
 pub use summary::{Stored, Summary, summary};
+pub use words::words;
 
 use crate::Error;
 use crate::export::onnx::proto::{GraphProto, ModelProto, NodeProto};

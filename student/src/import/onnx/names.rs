@@ -3,13 +3,11 @@
 use super::graph::{Constant, Graph, is_parameter};
 use super::parts::{Linear, Norm, linears, norms};
 use super::topology;
-use crate::weights::{canonical, layer_numbers};
+use crate::weights::{WORDS, canonical, layer_numbers};
 use std::collections::BTreeMap;
 
 /// Constants by the names they have in a checkpoint.
 pub type Named<'a> = BTreeMap<String, Constant<'a>>;
-
-const WORDS: &str = "bert.embeddings.word_embeddings.weight";
 
 /// Returns the tensors of the model by name.
 ///

@@ -43,6 +43,16 @@ pub fn num_elements(tensor: &TensorProto) -> Option<usize> {
     tensor.dims.iter().try_fold(1_usize, |product, &size| product.checked_mul(usize::try_from(size).ok()?))
 }
 
+/// Returns the bytes of a floating-point number of a type, or nothing for other types.
+pub fn width(data_type: DataType) -> Option<usize> {
+    match data_type {
+        DataType::Float => Some(4),
+        DataType::Float16 | DataType::Bfloat16 => Some(2),
+        DataType::Double => Some(8),
+        _ => None,
+    }
+}
+
 /// Says whether a small file would fill the memory by naming one tensor again and again.
 fn is_inflated(constants: &Named<'_>) -> bool {
     let size = |tensor| num_elements(tensor).unwrap_or(0);

@@ -3,17 +3,17 @@
 //! The table is what token ids are looked up in. A masked language model has as many columns in its last matrix, which
 //! is the same table or another, and as many biases; they go with the rows.
 
-use super::graph::{Constant, Graph, attribute};
-use super::is_quantised;
-use super::numbers::num_elements;
+use super::graph::Graph;
+use super::numbers::{num_elements, width};
 use super::parts::linears;
+use super::words::table;
 use crate::Error;
 use crate::export::onnx::Model;
 use crate::export::onnx::proto::{
-    DataType, Dimension, DimensionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto,
+    DataType, Dimension, DimensionProto, GraphProto, TensorProto, ValueInfoProto,
 };
 use prost::bytes::Bytes;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 impl Model {
     /// Keeps the rows `kept` of the word table alone, in this order. `input`: the graph's input for token ids.
@@ -62,70 +62,6 @@ fn cuts(graph: &GraphProto, input: &str, kept: &[u32]) -> Result<Cuts, String> {
         }
     }
     Ok(Cuts { dimensions, rows })
-}
-
-/// Returns the constant that the ids are looked up in.
-fn table<'a>(graph: &Graph<'a>, input: &str) -> Result<Constant<'a>, String> {
-    let (mut values, mut seen) = (vec![input.to_owned()], HashSet::new());
-    let (mut found, mut quantised) = (Vec::<Constant<'a>>::new(), None);
-    while let Some(value) = values.pop() {
-        for &i in graph.consumers(&value).iter().filter(|&&i| seen.insert(i)) {
-            let node: &'a NodeProto = &graph.nodes[i];
-            let place = match node.op_type.as_str() {
-                "Cast" | "Identity" | "Reshape" | "Flatten" | "Unsqueeze" | "Squeeze" => {
-                    values.extend(node.output.iter().cloned());
-                    continue;
-                }
-                "Gather" if node.input.get(1) == Some(&value) && is_by_row(node) => 0,
-                "EmbedLayerNormalization" if node.input.first() == Some(&value) => 2,
-                _ => continue,
-            };
-            match graph.constant_input(node, place, 2) {
-                Some(table) if is_float(table.tensor) => found.push(table),
-                _ => quantised = Some(describe(graph, node, place)),
-            }
-        }
-    }
-    let first = *found.first().ok_or_else(|| match quantised {
-        Some(how) => how,
-        None => format!("no table of word embeddings is looked up with the input `{input}`"),
-    })?;
-    if found.iter().any(|other| !std::ptr::eq(other.tensor, first.tensor)) {
-        return Err(format!("more than one table is looked up with the input `{input}`"));
-    }
-    Ok(first)
-}
-
-/// Says what ids are looked up in, when it is no table of floating-point numbers.
-fn describe(graph: &Graph<'_>, node: &NodeProto, place: usize) -> String {
-    let stored = node.input.get(place).and_then(|value| graph.constant(value));
-    let maker = node.input.get(place).and_then(|value| graph.producer(value));
-    let is_small = stored.is_some_and(|stored| !is_float(stored.tensor));
-    if is_small || maker.is_some_and(|maker| is_quantised(&maker.op_type)) {
-        let name = &node.name;
-        return format!(
-            "its word embeddings are quantised (node `{name}`); start from the model before quantisation"
-        );
-    }
-    format!("node `{}` looks ids up in what is no constant table", node.name)
-}
-
-fn is_by_row(node: &NodeProto) -> bool {
-    attribute(node, "axis").is_none_or(|axis| axis.i == 0)
-}
-
-fn is_float(tensor: &TensorProto) -> bool {
-    width(tensor.data_type()).is_some()
-}
-
-/// Returns the bytes of a floating-point number of a type, or nothing for other types.
-fn width(data_type: DataType) -> Option<usize> {
-    match data_type {
-        DataType::Float => Some(4),
-        DataType::Float16 | DataType::Bfloat16 => Some(2),
-        DataType::Double => Some(8),
-        _ => None,
-    }
 }
 
 /// Cuts the tensors, and the outputs of the graph that are as long as the table.
