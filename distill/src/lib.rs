@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! data ──▶ table ──▶ soft_labels ──▶ examples ──▶ trainer ──▶ bundle ──▶ report
-//!   (task, tokens)     (labels)                 (objective)  (verify)  (measure)
+//! text      (tokens)   (labels)       (masking)  (objective)  (verify)  (measure)
 //! ```
 //!
 //! Each of the [`commands`] is one straight line through these modules; [`cli`] parses, [`recipe`] resolves, and only
@@ -22,8 +22,8 @@ pub mod console;
 pub mod corpus;
 pub mod cost;
 pub mod data;
-pub mod error;
 pub mod draws;
+pub mod error;
 pub mod examples;
 pub mod labels;
 pub mod log;

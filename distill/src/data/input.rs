@@ -28,12 +28,7 @@ pub(crate) struct Input {
 impl Input {
     /// Opens a file, compressed or not.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-        Self::new(path, file)
-    }
-
-    /// Reads from anything; `path` is only for messages.
-    pub(super) fn new(path: &Path, input: impl Read + 'static) -> Result<Self> {
+        let input = File::open(path).map_err(|error| unreadable(path, &error))?;
         let hash = Rc::new(RefCell::new(Sha256::new()));
         let bytes_read = Rc::new(Cell::new(0));
         let hashed = Hashed { input, hash: Rc::clone(&hash), bytes_read: Rc::clone(&bytes_read) };

@@ -4,7 +4,6 @@ use super::input::Input;
 use super::{MAX_LINE_BYTES, Place};
 use crate::error::explained;
 use anyhow::Result;
-use std::io::Read;
 use std::path::Path;
 
 /// A line with its line end, if it has one.
@@ -26,16 +25,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Opens a file, compressed or not.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(Self::of(Input::open(path)?))
-    }
-
-    /// Reads from anything; `path` is only for messages.
-    pub(super) fn new(path: &Path, input: impl Read + 'static) -> Result<Self> {
-        Ok(Self::of(Input::new(path, input)?))
-    }
-
-    fn of(input: Input) -> Self {
-        Self { input, line: Vec::new(), number: 0, offset: 0 }
+        Ok(Self { input: Input::open(path)?, line: Vec::new(), number: 0, offset: 0 })
     }
 
     /// Returns the next line.

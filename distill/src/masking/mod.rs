@@ -104,7 +104,10 @@ impl Masker {
             ));
         }
         let mask_id = inventory.mask_id.ok_or_else(|| {
-            explained("the tokenizer has no mask token", "use the tokenizer of a masked language model, as BERT's")
+            explained(
+                "the tokenizer has no mask token",
+                "use the tokenizer of a masked language model, as BERT's",
+            )
         })?;
         Ok(Masker { masking, inventory, mask_id })
     }

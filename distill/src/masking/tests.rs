@@ -78,9 +78,11 @@ fn chosen_tokens_are_15_percent_of_a_million_evenly_spread_and_split_80_10_10() 
     let one = 0.1 / SIZE as f64;
     check_shares("fates", &fates, &[0.8 + one, 0.1 + one, 0.1 - 2.0 * one]);
     random.remove(MASK_ID as usize);
-    let special = 1.0 / (SPECIAL as f64 - 1.0 + (SIZE - SPECIAL) as f64 * (1.0 - 1.0 / (SIZE - SPECIAL) as f64));
+    let special =
+        1.0 / (SPECIAL as f64 - 1.0 + (SIZE - SPECIAL) as f64 * (1.0 - 1.0 / (SIZE - SPECIAL) as f64));
     let other = special * (1.0 - 1.0 / (SIZE - SPECIAL) as f64);
-    let shares: Vec<f64> = (0..SIZE - 1).map(|cell| if cell < SPECIAL - 1 { special } else { other }).collect();
+    let shares: Vec<f64> =
+        (0..SIZE - 1).map(|cell| if cell < SPECIAL - 1 { special } else { other }).collect();
     check_shares("random tokens", &random, &shares);
     let untouched = (0..ids.len()).filter(|place| masked.positions.binary_search(place).is_err());
     assert!(untouched.into_iter().all(|place| masked.ids[place] == ids[place]));
@@ -133,7 +135,11 @@ fn rare_tokens_are_chosen_by_their_weight() {
     let ids: Vec<u32> = [2, 20, 22, 3].repeat(ROWS);
     let (offsets, rows): (Vec<_>, Vec<_>) = ((0..=ROWS).map(|row| 4 * row).collect(), (0..ROWS).collect());
     let rarity = Rarity::of(&counts, Rarity::POWER);
-    assert_eq!((rarity.weight(21), rarity.weight(9999)), (1.0, 1.0), "what was never seen weighs like what was once");
+    assert_eq!(
+        (rarity.weight(21), rarity.weight(9999)),
+        (1.0, 1.0),
+        "what was never seen weighs like what was once"
+    );
     let masked = of_choice(Choice::Rare(rarity)).mask(&ids, &offsets, &rows, MOMENT);
     let first = masked.positions.iter().filter(|&place| place % 4 == 1).count() as u64;
     check_shares("rare", &[first, ROWS as u64 - first], &[a / (a + b), b / (a + b)]);
@@ -151,11 +157,9 @@ fn the_mask_of_a_row_depends_on_seed_epoch_and_row_alone() {
             assert_eq!(alone.ids, whole.ids[own.clone()]);
             let positions: Vec<_> = whole.positions.iter().filter(|place| own.contains(place)).collect();
             assert!(positions.iter().map(|&&place| place - own.start).eq(alone.positions));
-            for (row, moment) in [
-                (row + 1, MOMENT),
-                (row, Moment { epoch: 1, ..MOMENT }),
-                (row, Moment { seed: 8, ..MOMENT }),
-            ] {
+            for (row, moment) in
+                [(row + 1, MOMENT), (row, Moment { epoch: 1, ..MOMENT }), (row, Moment { seed: 8, ..MOMENT })]
+            {
                 assert_ne!(masker.mask(&ids[own.clone()], &[0, 40], &[row], moment).ids, alone.ids);
             }
         }

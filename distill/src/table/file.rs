@@ -186,18 +186,25 @@ impl Table {
         &self.origin.data.sha256
     }
 
-    /// Makes sure that another table was made of the same bytes.
+    /// Makes sure that another table was made of the same bytes, and has the same rows.
     ///
     /// # Errors
-    /// When the file has changed in between.
+    /// When the file has changed in between, or is a text that another tokenizer cuts into other rows.
     pub fn check_same_data(&self, other: &Table) -> anyhow::Result<()> {
-        if self.fingerprint() == other.fingerprint() {
-            return Ok(());
+        let path = self.path.display();
+        if self.fingerprint() != other.fingerprint() {
+            return Err(explained(
+                format!("`{path}` has changed while it was read"),
+                "run the command again when nothing writes to the file",
+            ));
         }
-        Err(explained(
-            format!("`{}` has changed while it was read", self.path.display()),
-            "run the command again when nothing writes to the file",
-        ))
+        if !self.keys().iter().eq(other.keys().iter()) {
+            return Err(explained(
+                format!("two tokenizers make different rows of the text in `{path}`"),
+                "use the same tokenizer for teacher and student to learn from plain text",
+            ));
+        }
+        Ok(())
     }
 
     /// Returns what the data file was when it was read.

@@ -23,8 +23,12 @@ impl<'a> DataRows<'a> {
     fn gold(&mut self, rows: &[(Row, Key)]) -> Result<GoldColumn> {
         let rows = rows.iter().map(|(row, _)| row);
         match self.kind {
-            Kind::Classification => rows.map(|row| self.class(row)).collect::<Result<_>>().map(GoldColumn::Classes),
-            Kind::Regression => rows.map(|row| self.value(row)).collect::<Result<_>>().map(GoldColumn::Values),
+            Kind::Classification => {
+                rows.map(|row| self.class(row)).collect::<Result<_>>().map(GoldColumn::Classes)
+            }
+            Kind::Regression => {
+                rows.map(|row| self.value(row)).collect::<Result<_>>().map(GoldColumn::Values)
+            }
         }
     }
 

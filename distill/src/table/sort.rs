@@ -154,12 +154,14 @@ mod tests {
         (0..10_001).for_each(|row| sorter.push(&key(row), row).unwrap());
         let mut last = None;
         let mut count = 0;
-        sorter.merge(&mut |found, row| {
-            assert_eq!(*found, key(row));
-            assert!(last.replace((*found, row)).is_none_or(|last| last < (*found, row)));
-            count += 1;
-            Ok(())
-        }).unwrap();
+        sorter
+            .merge(&mut |found, row| {
+                assert_eq!(*found, key(row));
+                assert!(last.replace((*found, row)).is_none_or(|last| last < (*found, row)));
+                count += 1;
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(count, 10_001);
     }
 }

@@ -48,7 +48,9 @@ impl<'a> TextRows<'a> {
         let left_out = self.former.num_left_out();
         match (self.pairs, self.counts) {
             (_, [0, 0, 0]) => Err(explained(
-                format!("`{path}` has no text for a row, {left_out} that were too short or unknown aside"),
+                format!(
+                    "no row can be made of the text in `{path}`; {left_out} were left out as too short or unknown"
+                ),
                 "is it text, in the tokenizer's language? pairs need documents of several sentences, one on each line \
                  unless marks end them",
             )),

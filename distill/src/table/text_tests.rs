@@ -38,7 +38,8 @@ impl Fixture {
 
     fn open(&self, packing: &Packing, threads: usize) -> Result<Table> {
         let path = self.text();
-        let source = Source { path: &path, content: Content::Text(packing), tokenizer: &self.tokenizer, threads };
+        let source =
+            Source { path: &path, content: Content::Text(packing), tokenizer: &self.tokenizer, threads };
         open(&source, &self.folder.path().join("tables"), &QUIET)
     }
 
@@ -74,11 +75,11 @@ fn a_corpus_of_one_token_is_one_row_and_one_of_none_is_refused() {
     assert_eq!(Fixture::new(b"a").rows(), [[2, 5, 3]]);
     assert_eq!(Fixture::new(b"\n\n\na\n\n\n").rows(), [[2, 5, 3]]);
     for (text, packing, expected) in [
-        ("\n \n\t\n", Packing::default(), "has no text for a row"),
+        ("\n \n\t\n", Packing::default(), "no row can be made"),
         ("", Packing::default(), "is empty"),
-        ("a b c", Packing { min_length: 6, ..Packing::default() }, "for a row, 1 that were too short"),
-        ("a", Packing { pairs: Pairs::NextSentence, ..Packing::default() }, "has no text for a row"),
-        ("a", Packing { pairs: Pairs::SentenceOrder, ..Packing::default() }, "has no text for a row"),
+        ("a b c", Packing { min_length: 6, ..Packing::default() }, "; 1 were left out as too short"),
+        ("a", Packing { pairs: Pairs::NextSentence, ..Packing::default() }, "no row can be made"),
+        ("a", Packing { pairs: Pairs::SentenceOrder, ..Packing::default() }, "no row can be made"),
         (
             "a\nb\nc\nd",
             Packing { pairs: Pairs::NextSentence, ..Packing::default() },
@@ -101,7 +102,8 @@ fn a_document_of_a_million_words_in_one_line_is_cut_into_full_rows() {
 
 /// Two hundred documents of sentences.
 fn many() -> String {
-    let sentence = |number: usize| format!("{}{}. ", "a ".repeat(1 + number % 4), ["b", "ce", "d"][number % 3]);
+    let sentence =
+        |number: usize| format!("{}{}. ", "a ".repeat(1 + number % 4), ["b", "ce", "d"][number % 3]);
     let line = |document: usize| (0..8).map(|number| sentence(document + number * 5)).collect::<String>();
     (0..200).map(|document| format!("{}\n{}\n\n", line(document), line(document / 2))).collect()
 }
@@ -143,6 +145,18 @@ fn rows_of_text_are_examples_like_any_other() {
         let batch = kept.pack(&[0, 5, 7]);
         assert_eq!(batch.type_ids().contains(&1), pairs != Pairs::None);
     }
+}
+
+#[test]
+fn rows_of_another_tokenizer_are_not_taken_for_the_same() {
+    let fixture = Fixture::new(many().as_bytes());
+    let other = Fixture { tokenizer: Tokenizer::open(fixture.folder.path(), 9).unwrap(), ..fixture };
+    let shorter = Arc::new(other.open(&Packing::default(), 1).unwrap());
+    let fixture = Fixture { tokenizer: Tokenizer::open(other.folder.path(), 12).unwrap(), ..other };
+    let examples = Examples::of(Arc::new(fixture.open(&Packing::default(), 1).unwrap()), Vec::new());
+    let error = examples.read_from(&shorter).err().unwrap();
+    assert!(error.to_string().contains("different rows") && hint_of(&error).is_some(), "{error}");
+    assert!(examples.read_from(examples.table()).is_ok());
 }
 
 #[test]

@@ -89,12 +89,15 @@ impl Writer {
             length_width.extend(buffer, lengths.iter().map(|&length| length as u32));
         })?;
         column(&mut self.gold, &|buffer| match &rows.gold {
-            GoldColumn::Classes(classes) => buffer.extend(classes.iter().flat_map(|class| class.to_le_bytes())),
+            GoldColumn::Classes(classes) => {
+                buffer.extend(classes.iter().flat_map(|class| class.to_le_bytes()))
+            }
             GoldColumn::Values(values) => buffer.extend(values.iter().flat_map(|value| value.to_le_bytes())),
         })?;
         let id_width = self.id_width;
         column(&mut self.ids, &|buffer| {
-            (0..lengths.len()).for_each(|row| id_width.extend(buffer, rows.encodings.get(row).0.iter().copied()));
+            (0..lengths.len())
+                .for_each(|row| id_width.extend(buffer, rows.encodings.get(row).0.iter().copied()));
         })?;
         self.add_segments(&rows.encodings)?;
         self.rows += lengths.len();

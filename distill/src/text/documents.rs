@@ -185,7 +185,8 @@ mod tests {
         let begins: Vec<_> = stretches.iter().map(|stretch| stretch.begins).collect();
         assert_eq!(begins[..2], [Begins::Document, Begins::Nothing]);
         assert_eq!(begins[5], Begins::Document);
-        let blank = read_by(8, &[b"a\n".to_vec(), vec![b' '; 1000], b"\nb".to_vec()].concat(), Sentences::Lines);
+        let blank =
+            read_by(8, &[b"a\n".to_vec(), vec![b' '; 1000], b"\nb".to_vec()].concat(), Sentences::Lines);
         assert_eq!(documents(&blank.unwrap()), [["a"], ["b"]], "a long blank line is blank");
     }
 
@@ -199,8 +200,8 @@ mod tests {
                 let words = |documents: Vec<Vec<String>>| -> Vec<Vec<String>> {
                     documents.into_iter().map(|it| it.concat().split_whitespace().map(str::to_owned).collect()).collect()
                 };
-                let whole = words(documents(&read_by(STRETCH_BYTES, text.as_bytes(), sentences)?));
-                let pieces = words(documents(&read_by(most, text.as_bytes(), sentences)?));
+                let whole = words(documents(&read_by(STRETCH_BYTES, text.as_bytes(), sentences).unwrap()));
+                let pieces = words(documents(&read_by(most, text.as_bytes(), sentences).unwrap()));
                 prop_assert_eq!(whole, pieces);
             }
         }
@@ -217,7 +218,10 @@ mod tests {
             (&b"a\nb\xff"[..], ":2: byte 0xff at offset 3 of the file is not UTF-8"),
             (b"aaaaaaaa\xc3", ":1: byte 0xc3 at offset 8 of the file is not UTF-8"),
             (b"aaaaaaa\xe6\x9d", ":1: byte 0xe6 at offset 7 of the file is not UTF-8"),
-            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ":1: byte 0xff at offset 0 of the file is not UTF-8"),
+            (
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                ":1: byte 0xff at offset 0 of the file is not UTF-8",
+            ),
             (b"a\n\nb\0", ":3: byte 4 of the file is NUL"),
             (b"", "is empty"),
         ] {

@@ -14,6 +14,8 @@ pub(super) struct Packer {
     target: usize,
     /// What stands between documents, if they share sequences.
     separator: Option<u32>,
+    /// Whether the next token begins a document.
+    is_at_border: bool,
     lengths: Lengths,
 }
 
@@ -39,11 +41,16 @@ impl Packer {
             })?),
         };
         let mut lengths = Lengths::new(packing, shape);
-        Ok(Packer { tokens: Vec::new(), target: lengths.draw(), separator, lengths })
+        let (tokens, target) = (Vec::new(), lengths.draw());
+        Ok(Packer { tokens, target, separator, is_at_border: false, lengths })
     }
 
     pub fn add(&mut self, mut ids: &[u32], begins: Begins, shape: &mut Shape, into: &mut Sequences) {
-        if begins == Begins::Document && !self.tokens.is_empty() {
+        self.is_at_border |= begins == Begins::Document;
+        if ids.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_at_border) && !self.tokens.is_empty() {
             match self.separator.filter(|_| self.tokens.len() + 1 < self.target) {
                 Some(separator) => self.tokens.push(separator),
                 None => self.hand_on(shape, into),

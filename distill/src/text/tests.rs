@@ -153,7 +153,7 @@ fn both_classes_of_pairs_are_as_frequent_and_as_long() {
         assert!((share - 0.5).abs() < tolerance, "{pairs:?}: {share} of {count}");
         let mean = |wanted: u16| {
             let pairs = (0..sequences.classes.len()).map(|row| pair(&sequences, row));
-            let full = pairs.filter(|(a, _, class)| *class == wanted && a.len() > 3);
+            let full = pairs.filter(|(a, b, class)| *class == wanted && a.len() + b.len() == 61);
             let lengths: Vec<f64> = full.map(|(_, b, _)| b.len() as f64).collect();
             lengths.iter().sum::<f64>() / lengths.len() as f64
         };
@@ -176,13 +176,18 @@ fn next_sentences_come_from_many_documents_and_no_text_is_passed_over() {
     }
     assert!(distances.len() > 200, "{}", distances.len());
     let all = many().concat().concat().len();
-    assert!(own.len() as f64 > 0.9 * all as f64, "what replaced sentences is used again: {} of {all}", own.len());
+    assert!(
+        own.len() as f64 > 0.85 * all as f64,
+        "what replaced sentences is used again: {} of {all}",
+        own.len()
+    );
 }
 
 #[test]
 fn another_seed_draws_other_pairs_and_lengths() {
     for pairs in [Pairs::None, Pairs::NextSentence, Pairs::SentenceOrder] {
-        let made = |seed: u64| form(&many(), &Packing { pairs, short: 0.5, seed, ..Packing::default() }, 64).0;
+        let made =
+            |seed: u64| form(&many(), &Packing { pairs, short: 0.5, seed, ..Packing::default() }, 64).0;
         assert_eq!(made(1), made(1));
         assert_ne!(made(1), made(2));
     }

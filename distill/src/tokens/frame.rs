@@ -53,7 +53,10 @@ impl Tokenizer {
             return Ok(frame);
         }
         Err(explained(
-            format!("the tokenizer in `{}` does not put {texts} texts one after the other", self.source.display()),
+            format!(
+                "the tokenizer in `{}` does not put {texts} texts one after the other",
+                self.source.display()
+            ),
             "use a tokenizer that puts special tokens around texts, as BERT's does",
         ))
     }

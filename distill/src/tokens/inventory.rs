@@ -54,12 +54,15 @@ impl Tokenizer {
         let begins: Box<dyn Fn(&str) -> bool> = match self.inner.get_model() {
             ModelWrapper::WordPiece(model) => {
                 let prefix = &model.continuing_subword_prefix;
-                Box::new(move |piece| !piece.strip_prefix(prefix.as_str()).is_some_and(|rest| !rest.is_empty()))
+                Box::new(move |piece| {
+                    !piece.strip_prefix(prefix.as_str()).is_some_and(|rest| !rest.is_empty())
+                })
             }
             ModelWrapper::WordLevel(_) => Box::new(|_| true),
             ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => {
                 let count = |mark: char| vocabulary.keys().filter(|piece| piece.starts_with(mark)).count();
-                let mark = SPACES.into_iter().max_by_key(|&mark| count(mark)).filter(|&mark| count(mark) > 0)?;
+                let mark =
+                    SPACES.into_iter().max_by_key(|&mark| count(mark)).filter(|&mark| count(mark) > 0)?;
                 Box::new(move |piece| piece.starts_with(mark))
             }
         };

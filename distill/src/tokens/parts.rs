@@ -14,8 +14,7 @@ pub(super) fn in_parts<T: Sync, R: Send>(
     let chunk = texts.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         let work = &work;
-        let workers: Vec<_> =
-            texts.chunks(chunk).map(|texts| scope.spawn(move || work(texts))).collect();
+        let workers: Vec<_> = texts.chunks(chunk).map(|texts| scope.spawn(move || work(texts))).collect();
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a tokenizer thread panicked"))))
