@@ -5,7 +5,7 @@ use crate::data::{self, Columns, Dataset, Format, Reading, Row};
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::recipe::DataSection;
-use crate::table::{Source, Table};
+use crate::table::{Content, Source, Table};
 use crate::task::{Gold, Kind, LabelSet, RawLabels, Task, align, label_set_of, score};
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
@@ -177,7 +177,8 @@ impl Subject {
 
     /// Returns what a table of a file is made of.
     pub fn source<'a>(&'a self, path: &'a Path, tokenizer: &'a Tokenizer, threads: usize) -> Source<'a> {
-        Source { path, reading: &self.reading, kind: self.task.kind, tokenizer, threads }
+        let content = Content::Rows { reading: &self.reading, kind: self.task.kind };
+        Source { path, content, tokenizer, threads }
     }
 
     /// Returns the rows of a table as examples, their labels aligned with the model's.
