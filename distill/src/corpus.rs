@@ -7,6 +7,7 @@ use crate::examples::Examples;
 use crate::recipe::DataSection;
 use crate::table::{Content, Source, Table};
 use crate::task::{Gold, Kind, LabelSet, RawLabels, Task, align, label_set_of, score};
+use crate::text::Pairs;
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
 use std::path::Path;
@@ -99,6 +100,18 @@ impl Subject {
                 Some(names) => LabelSet::new(names.to_vec())?,
                 None => label_set_of(raw, self.task.label_set().as_ref())?,
             });
+        }
+        Ok(self)
+    }
+
+    /// Predicts what is to be told of pairs of a plain text instead, where something is.
+    ///
+    /// # Errors
+    /// Never, as long as what is told of pairs has names.
+    pub fn telling(mut self, pairs: Pairs) -> Result<Self> {
+        if pairs != Pairs::None {
+            self.task.kind = Kind::Classification;
+            self.labels = Some(LabelSet::new(pairs.labels().iter().map(ToString::to_string).collect())?);
         }
         Ok(self)
     }

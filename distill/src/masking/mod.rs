@@ -18,6 +18,7 @@ use crate::draws::Draws;
 use crate::error::explained;
 use crate::tokens::Inventory;
 use anyhow::Result;
+use student::PackedBatch;
 
 /// How tokens are hidden. The default is BERT's.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +111,12 @@ impl Masker {
             )
         })?;
         Ok(Masker { masking, inventory, mask_id })
+    }
+
+    /// Hides tokens of a batch of examples: returns it as a model is given it, and what the chosen tokens were, [M].
+    pub fn hide(&self, batch: PackedBatch, examples: &[usize], moment: Moment) -> (PackedBatch, Vec<u32>) {
+        let Masked { ids, positions, targets } = self.mask(batch.ids(), batch.offsets(), examples, moment);
+        (batch.masked(ids, positions), targets)
     }
 
     /// Hides tokens of a packed batch.

@@ -26,6 +26,7 @@ use anyhow::Result;
 use packer::Packer;
 use pairs::Pairer;
 use sequences::Shape;
+use serde::{Deserialize, Serialize};
 
 /// How text is made into sequences. The default is one text of one document in each, and none left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,8 @@ pub struct Packing {
 }
 
 /// What is to be told of the two texts of a sequence, A and B.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pairs {
     /// Nothing: there is one text.
     #[default]

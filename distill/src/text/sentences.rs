@@ -1,7 +1,10 @@
 //! Where sentences end.
 
+use serde::{Deserialize, Serialize};
+
 /// What is a sentence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sentences {
     /// Each line is one.
     #[default]
