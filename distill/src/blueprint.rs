@@ -82,10 +82,20 @@ impl Blueprint {
         Ok(Blueprint { bert, params, num_copied })
     }
 
+    /// Gives the student a head that says which word stands where, at random, for as long as it is trained.
+    pub fn predicting_words(self, seed: u64) -> Self {
+        self.given(seed, Bert::predicting_words)
+    }
+
     /// Gives the student a map to the width of its teacher, at random, for as long as it is trained.
     pub fn projecting(self, width: usize, seed: u64) -> Self {
+        self.given(seed, |bert| bert.projecting(width))
+    }
+
+    /// Gives the student parameters more, which come after its own.
+    fn given(self, seed: u64, more: impl FnOnce(Bert) -> Bert) -> Self {
         let range = self.bert.config().initializer_range;
-        let bert = self.bert.projecting(width);
+        let bert = more(self.bert);
         let mut params = init::random(bert.layout(), range, seed);
         params.data_mut()[..self.params.data().len()].copy_from_slice(self.params.data());
         Blueprint { bert, params, num_copied: self.num_copied }
@@ -169,7 +179,7 @@ fn with_weights(shape: Option<&str>) -> Option<PathBuf> {
 
 /// Says whether a tensor stands above the layers: what a file lacks there starts at random.
 fn is_of_head(name: &str) -> bool {
-    ["pooler", "classifier", "projection"].iter().any(|part| name.contains(part))
+    ["pooler", "classifier"].iter().any(|part| name.contains(part))
 }
 
 /// Returns the file with the weights of a model: safetensors where there is one, else the ONNX graph.

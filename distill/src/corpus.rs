@@ -5,8 +5,9 @@ use crate::data::{self, Columns, Dataset, Format, Reading, Row};
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::recipe::DataSection;
-use crate::table::{Source, Table};
+use crate::table::{Content, Source, Table};
 use crate::task::{Gold, Kind, LabelSet, RawLabels, Task, align, label_set_of, score};
+use crate::text::Pairs;
 use crate::tokens::{Encodings, Tokenizer};
 use anyhow::Result;
 use std::path::Path;
@@ -103,6 +104,18 @@ impl Subject {
         Ok(self)
     }
 
+    /// Predicts what is to be told of pairs of a plain text instead, where something is.
+    ///
+    /// # Errors
+    /// Never, as long as what is told of pairs has names.
+    pub fn telling(mut self, pairs: Pairs) -> Result<Self> {
+        if pairs != Pairs::None {
+            self.task.kind = Kind::Classification;
+            self.labels = Some(LabelSet::new(pairs.labels().iter().map(ToString::to_string).collect())?);
+        }
+        Ok(self)
+    }
+
     fn new(section: &DataSection, task: Task, max_tokens: Option<usize>) -> Result<Self> {
         let columns = Columns {
             text: section.text.clone(),
@@ -177,7 +190,8 @@ impl Subject {
 
     /// Returns what a table of a file is made of.
     pub fn source<'a>(&'a self, path: &'a Path, tokenizer: &'a Tokenizer, threads: usize) -> Source<'a> {
-        Source { path, reading: &self.reading, kind: self.task.kind, tokenizer, threads }
+        let content = Content::Rows { reading: &self.reading, kind: self.task.kind };
+        Source { path, content, tokenizer, threads }
     }
 
     /// Returns the rows of a table as examples, their labels aligned with the model's.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! data ──▶ table ──▶ soft_labels ──▶ examples ──▶ trainer ──▶ bundle ──▶ report
-//!   (task, tokens)     (labels)                 (objective)  (verify)  (measure)
+//! text      (tokens)   (labels)       (masking)  (objective)  (verify)  (measure)
 //! ```
 //!
 //! Each of the [`commands`] is one straight line through these modules; [`cli`] parses, [`recipe`] resolves, and only
@@ -23,11 +23,13 @@ pub mod console;
 pub mod corpus;
 pub mod cost;
 pub mod data;
+pub mod draws;
 pub mod error;
 pub mod examples;
 pub mod insight;
 pub mod labels;
 pub mod log;
+pub mod masking;
 pub mod measure;
 pub mod memory;
 pub mod metrics;
@@ -40,6 +42,7 @@ pub mod soft_labels;
 pub mod table;
 pub mod task;
 pub mod tensors;
+pub mod text;
 pub mod threads;
 pub mod tokens;
 pub mod track;

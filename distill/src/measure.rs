@@ -3,6 +3,7 @@
 use crate::corpus::Subject;
 use crate::examples::Examples;
 use crate::insight::{Insight, Pending};
+use crate::masking::{Masker, Moment};
 use crate::metrics;
 use crate::metrics::argmax;
 use crate::names;
@@ -65,6 +66,8 @@ pub struct Closeness<'a> {
     pub examples: &'a Examples,
     /// Whom to ask what goes on inside the teacher.
     pub insight: Option<&'a Insight>,
+    /// What hides words, where the objective asks which were hidden.
+    pub masker: Option<&'a Masker>,
 }
 
 impl Closeness<'_> {
@@ -79,9 +82,21 @@ impl Closeness<'_> {
         let chosen: Vec<usize> = self.examples.spread(Self::TEXTS).collect();
         let gold: Vec<Gold> = chosen.iter().map(|&example| self.examples.gold(example)).collect();
         let totals = Totals::of(&gold, chosen.iter().map(|&example| self.examples.length(example)));
-        let mut sum = 0.0;
-        for examples in chosen.chunks(Self::BATCH) {
+        // The same words are hidden each time.
+        let moment = Moment { seed: 0, epoch: 0 };
+        let hidden = |examples: &[usize]| {
             let packed = self.examples.pack(examples);
+            match self.masker {
+                Some(masker) => masker.hide(packed, examples, moment),
+                None => (packed, Vec::new()),
+            }
+        };
+        let batches: Vec<_> =
+            chosen.chunks(Self::BATCH).map(|examples| (examples, hidden(examples))).collect();
+        let masked = batches.iter().map(|(_, (_, words))| words.len()).sum();
+        let totals = Totals { masked, ..totals };
+        let mut sum = 0.0;
+        for (examples, (packed, words)) in batches {
             let inside = self.insight.map(|insight| insight.ask(packed.clone()));
             let outputs = engine.evaluate(&packed, self.objective.asked());
             let (soft, gold) = self.examples.targets(examples);
@@ -91,6 +106,7 @@ impl Closeness<'_> {
                 gold: &gold,
                 inside: inside.as_ref(),
                 offsets: packed.offsets(),
+                words: &words,
             };
             sum += self.objective.evaluate(&outputs, &target, totals).0.total;
         }

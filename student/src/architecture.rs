@@ -14,6 +14,8 @@ pub use crate::kernels::DropoutKey;
 pub struct Asked {
     /// Whether the head is asked.
     pub logits: bool,
+    /// Whether the chosen tokens of the batch are asked which word stands there.
+    pub words: bool,
     /// The hidden states, ascending: what comes out of these layers.
     pub hidden: Vec<usize>,
     /// The layers, ascending, whose attention scores are asked for.
@@ -39,6 +41,8 @@ impl Asked {
 pub struct Outputs<F = f32> {
     /// One row for each read-out position, [R, C]; for a sentence head R = B.
     pub logits: Array2<F>,
+    /// One row for each chosen token, [M, V].
+    pub words: Array2<F>,
     /// Of each layer that was asked, [N, H]; as wide as the projection where the model has one.
     pub hidden: Vec<Array2<F>>,
     /// Of each layer that was asked and each sequence, the scores before the softmax, [A, T, T].
@@ -52,16 +56,19 @@ pub type OutputGrads<F = f32> = Outputs<F>;
 
 impl<F> Default for Outputs<F> {
     fn default() -> Self {
-        let nothing = Array2::from_shape_vec((0, 0), Vec::new());
-        Outputs::of_logits(nothing.expect("no number for no place"))
+        Outputs::of_logits(nothing())
     }
 }
 
 impl<F> Outputs<F> {
     /// Makes outputs of logits alone.
     pub fn of_logits(logits: Array2<F>) -> Self {
-        Outputs { logits, hidden: Vec::new(), scores: Vec::new(), qkv: Vec::new() }
+        Outputs { logits, words: nothing(), hidden: Vec::new(), scores: Vec::new(), qkv: Vec::new() }
     }
+}
+
+fn nothing<F>() -> Array2<F> {
+    Array2::from_shape_vec((0, 0), Vec::new()).expect("no number for no place")
 }
 
 /// Whether a forward pass is for use or for training.

@@ -93,6 +93,12 @@ impl Layout {
         Some(Slot { offset: entry.offset, shape: [entry.shape[0], entry.shape[1]] })
     }
 
+    /// Says that a batch reads every row of the table of token ids from now on: it is a matrix as any other.
+    pub(crate) fn read_whole_table(&mut self) {
+        let tables = self.entries.iter_mut().filter(|entry| entry.role == Role::Table);
+        tables.for_each(|entry| entry.role = Role::Matrix);
+    }
+
     /// Gives every tensor another name.
     pub(crate) fn rename(&mut self, to: impl Fn(&str) -> String) {
         self.entries.iter_mut().for_each(|entry| entry.name = to(&entry.name));

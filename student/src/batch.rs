@@ -12,6 +12,7 @@ pub struct PackedBatch {
     ids: Vec<u32>,
     type_ids: Vec<u32>,
     offsets: Vec<usize>,
+    chosen: Vec<usize>,
 }
 
 impl PackedBatch {
@@ -28,6 +29,21 @@ impl PackedBatch {
             batch.offsets.push(batch.ids.len());
         }
         batch
+    }
+
+    /// Gives the tokens other ids, and chooses some of them, ascending, to be asked which word stands there.
+    pub fn masked(self, ids: Vec<u32>, chosen: Vec<usize>) -> Self {
+        assert_eq!(ids.len(), self.ids.len(), "there are as many tokens as before");
+        assert!(
+            chosen.is_sorted() && chosen.last().is_none_or(|last| *last < ids.len()),
+            "chosen tokens exist"
+        );
+        PackedBatch { ids, chosen, ..self }
+    }
+
+    /// Returns the tokens that are asked which word stands there, [M].
+    pub fn chosen(&self) -> &[usize] {
+        &self.chosen
     }
 
     /// Returns the token ids, `[N]`.

@@ -25,12 +25,18 @@ fn small() -> (Bert, Arena<f64>) {
 }
 
 fn batch() -> PackedBatch {
-    PackedBatch::pack([(&[1, 2, 3, 4, 5][..], &[0, 0, 1, 1, 1][..]), (&[6], &[0]), (&[7, 8, 0], &[0, 0, 0])])
+    let batch = PackedBatch::pack([
+        (&[1, 2, 3, 4, 5][..], &[0, 0, 1, 1, 1][..]),
+        (&[6], &[0]),
+        (&[7, 8, 0], &[0, 0, 0]),
+    ]);
+    let ids = batch.ids().to_vec();
+    batch.masked(ids, vec![1, 2, 6])
 }
 
 /// Everything that a model can be asked.
 fn all() -> Asked {
-    Asked { logits: true, hidden: vec![0, 1, 2], scores: vec![1, 2], qkv: vec![1, 2] }
+    Asked { logits: true, words: false, hidden: vec![0, 1, 2], scores: vec![1, 2], qkv: vec![1, 2] }
 }
 
 fn noise_like_scores(scores: &Array3<f64>) -> Array3<f64> {
@@ -47,6 +53,7 @@ fn noise_like(outputs: &Outputs<f64>) -> OutputGrads<f64> {
     };
     OutputGrads {
         logits: like(&outputs.logits),
+        words: like(&outputs.words),
         hidden: outputs.hidden.iter().map(&mut like).collect(),
         qkv: outputs.qkv.iter().map(|qkv| qkv.each_ref().map(&mut like)).collect(),
         scores: outputs.scores.iter().map(|layer| layer.iter().map(noise_like_scores).collect()).collect(),
@@ -63,7 +70,7 @@ fn loss(bert: &Bert, params: &Arena<f64>, asked: &Asked) -> f64 {
         outputs.qkv.iter().flatten().zip(weights.qkv.iter().flatten()).map(|(a, b)| dot(a, b)).sum();
     let scores = outputs.scores.iter().flatten().zip(weights.scores.iter().flatten());
     let scores: f64 = scores.map(|(a, b)| (a * b).sum()).sum();
-    dot(&outputs.logits, &weights.logits) + hidden + qkv + scores
+    dot(&outputs.logits, &weights.logits) + dot(&outputs.words, &weights.words) + hidden + qkv + scores
 }
 
 fn gradient(bert: &Bert, params: &Arena<f64>, asked: &Asked) -> Arena<f64> {
@@ -121,6 +128,30 @@ fn hidden_states_are_shown_in_the_width_of_the_projection_and_it_learns() {
 }
 
 #[test]
+fn the_head_for_words_and_the_table_that_it_shares_have_gradients_that_match_finite_differences() {
+    let (bert, params) = small();
+    let plain = bert.layout().num_parameters();
+    let bert = bert.predicting_words();
+    let head = 6 * 6 + 6 + 2 * 6 + 9;
+    assert_eq!(bert.layout().num_parameters() - plain, head, "the word table is not stored twice");
+    assert!(bert.layout().table().is_none(), "no row of it may wait for its update");
+    let mut wider = params.data().to_vec();
+    wider.extend(noise2::<f64>([1, head], 8));
+    let params = Arena::from_vec(bert.layout(), wider).unwrap();
+    for asked in [Asked { words: true, ..Asked::default() }, Asked { words: true, ..all() }] {
+        let grads = gradient(&bert, &params, &asked);
+        let check = check_elements(grads.data(), 0..grads.data().len(), |i, delta| {
+            let mut moved = params.clone();
+            moved.data_mut()[i] += delta;
+            loss(&bert, &moved, &asked)
+        });
+        assert!(check.worst < 1e-6, "{asked:?}: {check:?}");
+    }
+    let (alone, kept) = bert.alone(&params.cast()).unwrap();
+    assert_eq!((alone.layout().num_parameters(), kept.data().len()), (plain, plain));
+}
+
+#[test]
 fn what_is_asked_besides_changes_nothing_of_what_is_said() {
     let (bert, params) = small();
     let say = |asked: &Asked| bert.forward(&(&params).into(), &batch(), asked, Mode::Evaluate).0;
@@ -162,7 +193,7 @@ fn one_batch_is_learnt_by_heart() {
     let mut losses = Vec::new();
     for pass in 0..100 {
         let outputs = engine.forward(&batch(), objective.asked(), DropoutKey { seed: 1, pass });
-        let target = Target { soft: None, gold: &gold, inside: None, offsets: &[] };
+        let target = Target { soft: None, gold: &gold, inside: None, offsets: &[], words: &[] };
         let (evaluation, d_outputs) = objective.evaluate(&outputs, &target, Totals::of(&gold, []));
         engine.backward(d_outputs).unwrap();
         engine.update(&step);

@@ -109,6 +109,43 @@ fn stages_are_run_one_after_the_other_and_resumed_as_one_job() {
     }
 }
 
+/// Documents of a few lines of the made-up language.
+fn plain_text() -> String {
+    let sentences = corpus::tsv(240, 3);
+    let sentences: Vec<&str> = sentences.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
+    sentences.chunks(6).map(|document| document.join("\n") + "\n\n").collect()
+}
+
+#[test]
+fn a_student_learns_from_plain_text_first_by_its_teachers_inside_and_by_masked_words() {
+    let dir = prepared();
+    dir.write("corpus.txt", plain_text());
+    dir.write(
+        "recipe.toml",
+        "[data]\nmax_length = 32\n[train]\nmax_steps = 30\neval_every = 15\n\
+         [[stage]]\nname = \"general\"\ndata = { read = \"corpus\", mask_choice = \"words\" }\n\
+         objective = { score_mse = 1, masked_cross_entropy = 1 }\ntrain = { learning_rate = 3e-3 }\n\
+         [[stage]]\nname = \"order\"\ndata = { read = \"corpus\", pairs = \"sentence_order\" }\n\
+         objective = { cross_entropy = 1, masked_cross_entropy = 1 }\n\
+         [[stage]]\nname = \"task\"\nobjective = { kl = 1 }\n",
+    );
+    let train = format!("train {DATA} --student narrow.json --recipe recipe.toml");
+    let said = dir.error(&format!("{train} --out out"));
+    assert!(said.contains("`--corpus` is missing"), "{said}");
+    dir.ok(&format!("{train} --corpus corpus.txt --overwrite --out out"));
+    let general = steps(&dir, "out/stages/1-general");
+    let words = |step: &Value| step["loss_masked_cross_entropy"].as_f64().unwrap();
+    let vocabulary = (tiny::vocabulary().len() as f64).ln();
+    // The teacher's shape starts with large weights: the first guess is no better than chance, and often worse.
+    assert!(words(&general[0]) > 0.9 * vocabulary, "{} {vocabulary}", general[0]);
+    assert!(words(&general[29]) < words(&general[0]), "{} {}", general[0], general[29]);
+    let config = |stage: &str| dir.text(&format!("out/{stage}config.json"));
+    assert!(config("stages/2-order/").contains("\"swapped\""));
+    assert!(config("").contains("\"positive\""));
+    let names = read_weights(&dir.path("out/stages/1-general/model.safetensors")).unwrap();
+    assert!(names.names().all(|name| !name.starts_with("cls.")));
+}
+
 #[test]
 fn what_cannot_be_compared_is_refused_before_any_work() {
     let dir = prepared();

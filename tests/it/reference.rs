@@ -85,7 +85,13 @@ fn check<F: Real>(tolerance: f64) {
     let reference = Reference::read();
     let (bert, batch, gold) = (&reference.bert, reference.batch(), reference.gold());
     let teacher = reference.teacher().mapv(F::of);
-    let target = Target { soft: Some(ArrayView2::from(&teacher)), gold: &gold, inside: None, offsets: &[] };
+    let target = Target {
+        soft: Some(ArrayView2::from(&teacher)),
+        gold: &gold,
+        inside: None,
+        offsets: &[],
+        words: &[],
+    };
     let (mut params, mut grads) = (reference.params.cast::<F>(), Arena::<F>::zeros(bert.layout()));
     let mut optimizer = AdamW::new(bert.layout());
     let settings = AdamWStep { learning_rate: 1e-3, ..AdamWStep::default() };

@@ -121,7 +121,7 @@ struct Material<'a> {
 
 impl Augmenter {
     /// The bytes of copies that are held at once, unless one copy of each text is more.
-    const HELD: usize = 1 << 26;
+    const HELD: usize = 1 << 24;
 
     /// Makes copies of the next rows of the surveyed file, and writes those that stay. `tally` goes on counting.
     ///

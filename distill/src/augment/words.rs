@@ -29,15 +29,11 @@ pub fn words(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     words
 }
 
-/// Says whether a word is of letters alone, marks on them included, and more than one, unless one says a whole syllable.
+/// Says whether a word is of letters alone, marks on them included, and of more than one, unless one says a syllable.
 pub fn is_word(word: &str) -> bool {
-    let mut letters = word.graphemes(true).map(|letter| letter.chars().next());
-    let first = letters.next().flatten();
-    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphabetic);
-    match (first, letters.next()) {
-        (Some(only), None) => stands_alone(only),
-        (first, second) => is_letter(first) && second.is_some_and(is_letter) && letters.all(is_letter),
-    }
+    let is_letter = |letter: &str| letter.chars().next().is_some_and(char::is_alphabetic);
+    let letters = word.chars().filter(|c| c.is_alphabetic()).take(2).count();
+    (letters > 1 || word.chars().next().is_some_and(stands_alone)) && word.graphemes(true).all(is_letter)
 }
 
 /// Returns a word as it is compared with others.

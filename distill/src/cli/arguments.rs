@@ -99,6 +99,9 @@ pub struct TrainArgs {
     /// Evaluate on this file [default: a twentieth of the training file is held out]
     #[arg(long, value_name = "FILE")]
     pub eval: Option<PathBuf>,
+    /// Learn from this plain text where the recipe does: documents divided by blank lines, gzipped or not
+    #[arg(long, value_name = "FILE")]
+    pub corpus: Option<PathBuf>,
     /// Train a model of this shape [default: tinybert-4l-312, or that of `--init`]
     #[arg(long, value_name = "SHAPE")]
     pub student: Option<String>,

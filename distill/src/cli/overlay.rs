@@ -78,6 +78,7 @@ impl TrainArgs {
         replace_some(&mut recipe.teacher.cache, self.cache.clone());
         replace_some(&mut recipe.data.train, self.data.clone());
         replace_some(&mut recipe.data.eval, self.eval.clone());
+        replace_some(&mut recipe.data.corpus, self.corpus.clone());
         replace_some(&mut recipe.student.shape, self.student.clone());
         replace_some(&mut recipe.student.init, self.init.clone());
         replace_some(&mut recipe.student.init_layers, self.init_layers.clone());

@@ -45,7 +45,8 @@ pub fn finetune(
     tokenizer.check_vocabulary(config.vocab_size, &base.display().to_string())?;
 
     let threads = common.threads.unwrap_or(0);
-    let shelf = Shelf { subject: &subject, folder: folder.join("tokens"), threads, console };
+    let shelf =
+        Shelf { subject: &subject, folder: folder.join("tokens"), threads, seed: recipe.train.seed, console };
     let tables = shelf.tables(&recipe.data, &tokenizer)?;
     let subject = subject.clone().with_labels(recipe.data.labels.as_deref(), tables[0].labels())?;
     let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
@@ -66,6 +67,7 @@ pub fn finetune(
         settings: RECIPE,
         objective: &objective,
         insight: None,
+        masker: None,
         subject: &subject,
         train: &train,
         eval: &eval,

@@ -5,9 +5,9 @@ use crate::console::Console;
 use crate::corpus::Subject;
 use crate::error::explained;
 use crate::examples::Examples;
-use crate::recipe::{DataSection, Recipe};
+use crate::recipe::{DataSection, Read, Recipe};
 use crate::soft_labels::{Kept, ask_teacher};
-use crate::table::{self, Table};
+use crate::table::{self, Content, Table};
 use crate::tokens::Tokenizer;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Shelf<'a> {
     pub folder: PathBuf,
     /// The threads to use, 0 for all cores.
     pub threads: usize,
+    /// The seed of the run.
+    pub seed: u64,
     /// What is said meanwhile.
     pub console: &'a Console,
 }
@@ -33,6 +35,13 @@ impl Shelf<'_> {
     /// # Errors
     /// When there is no file to train on, one cannot be read, or a table not be made.
     pub fn tables(&self, section: &DataSection, tokenizer: &Tokenizer) -> Result<Vec<Arc<Table>>> {
+        if section.read == Read::Corpus {
+            let path = required(section.corpus.clone(), "corpus", "the plain text to learn from")?;
+            let packing = section.packing(self.seed);
+            let (content, threads) = (Content::Text(&packing), self.threads);
+            let source = table::Source { path: &path, content, tokenizer, threads };
+            return Ok(vec![Arc::new(table::open(&source, &self.folder, self.console)?)]);
+        }
         let train = required(section.train.clone(), "data", "the file to train on")?;
         let open = |path: &PathBuf| {
             let source = self.subject.source(path, tokenizer, self.threads);
@@ -139,7 +148,10 @@ pub fn required(setting: Option<PathBuf>, flag: &str, what: &str) -> Result<Path
 }
 
 fn divide(section: &DataSection, subject: &Subject, tables: &[Arc<Table>]) -> Result<[Examples; 2]> {
-    let all = subject.examples(&tables[0])?;
+    let all = match section.read {
+        Read::Examples => subject.examples(&tables[0])?,
+        Read::Corpus => Examples::of(Arc::clone(&tables[0]), section.pairs.meaning()),
+    };
     let (train, eval) = match tables.get(1) {
         Some(eval) => (all, subject.examples(eval)?),
         None => all.hold_out(section.holdout),

@@ -23,7 +23,7 @@ pub fn run(args: &RecipesArgs, console: &Console) -> Result<()> {
                 let stages: Vec<String> = recipe.stages()?.into_iter().map(|stage| stage.name).collect();
                 let about = recipe.about.unwrap_or_default();
                 let title = about.trim().lines().next().unwrap_or_default().to_owned();
-                console.hand_out(format!("{name:<10} {title}\n{:<10} stages: {}", "", stages.join(", ")));
+                console.hand_out(format!("{name:<14} {title}\n{:<14} stages: {}", "", stages.join(", ")));
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::data::fingerprint;
 use crate::examples::Examples;
 use crate::insight::Insight;
 use crate::log::{self, RunLog, read_scalars};
+use crate::masking::Masker;
 use crate::measure::{Closeness, Scorer};
 use crate::objective::Objective;
 use crate::recipe::Recipe;
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     pub eval: &'a Examples,
     /// Whom to ask what goes on inside the teacher, where the objective compares that.
     pub insight: Option<&'a Insight>,
+    /// What hides words, where the objective asks which were hidden.
+    pub masker: Option<&'a Masker>,
     /// The directory with the student's tokenizer.
     pub tokenizer: &'a Path,
     /// The fingerprints of what the run is made from, by name.
@@ -123,7 +126,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let mut engine = without_projection(engine.exact(), train.threads, precision)?;
+        let mut engine = alone(engine.exact(), train.threads, precision)?;
         let metadata = self.metadata(&outcome, &score_name);
         let (bert, params) = engine.model();
         bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
@@ -157,7 +160,8 @@ impl Run<'_> {
     ) -> Result<(Outcome, String)> {
         let objective = self.objective;
         let scorer = Scorer::of(self.subject, self.eval);
-        let closeness = Closeness { objective, examples: self.eval, insight: self.insight };
+        let closeness =
+            Closeness { objective, examples: self.eval, insight: self.insight, masker: self.masker };
         let (score, score_name): (Option<&dyn Score>, _) = match &scorer {
             // A head that learns nothing cannot be judged by what it says.
             _ if !objective.asked().logits => (Some(&closeness), Closeness::NAME.to_owned()),
@@ -177,6 +181,7 @@ impl Run<'_> {
             objective,
             train: self.train,
             insight: self.insight,
+            masker: self.masker,
             settings: &self.recipe.train,
             score,
             checkpoint,
@@ -254,14 +259,10 @@ impl Run<'_> {
     }
 }
 
-/// Throws away what the student was only given to be compared with its teacher.
-fn without_projection(
-    mut engine: CpuEngine<Bert>,
-    threads: usize,
-    precision: Precision,
-) -> Result<CpuEngine<Bert>> {
+/// Throws away what the student was only given to be trained.
+fn alone(mut engine: CpuEngine<Bert>, threads: usize, precision: Precision) -> Result<CpuEngine<Bert>> {
     let (bert, params) = engine.model();
-    match bert.without_projection(params) {
+    match bert.alone(params) {
         Some((bert, params)) => bundle::engine(bert, params, threads, precision),
         None => Ok(engine),
     }

@@ -6,6 +6,7 @@
 
 mod columns;
 mod delimited;
+pub(crate) mod input;
 mod jsonl;
 mod lines;
 mod writing;

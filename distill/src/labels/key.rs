@@ -17,6 +17,23 @@ pub fn key(text: &str, text_pair: Option<&str>) -> Key {
     if let Some(text_pair) = text_pair {
         add(&mut hash, text_pair);
     }
+    shortened(hash)
+}
+
+/// Returns the name of an example that is tokens and no text: of the same length, and none that a text has, since no text
+/// is as long as what is hashed first, `u64::MAX`. The number of tokens, their ids and their segments follow, all in 32 bits
+/// but the number.
+pub fn key_of_tokens(ids: &[u32], segments: &[u32]) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(u64::MAX.to_le_bytes());
+    hash.update((ids.len() as u64).to_le_bytes());
+    let mut numbers = Vec::with_capacity(8 * ids.len());
+    numbers.extend(ids.iter().chain(segments).flat_map(|number| number.to_le_bytes()));
+    hash.update(&numbers);
+    shortened(hash)
+}
+
+fn shortened(hash: Sha256) -> Key {
     let digest: [u8; 32] = hash.finalize().into();
     let mut key = Key::default();
     key.copy_from_slice(&digest[..16]);
@@ -40,6 +57,18 @@ mod tests {
             format!("{:x}", u128::from_be_bytes(key("a", Some("bc")))),
             "84dc0dd371ea64562068271f72b55dfb"
         );
+    }
+
+    #[test]
+    fn tokens_are_named_by_ids_and_segments() {
+        let keys = [
+            key_of_tokens(&[1, 2], &[0, 0]),
+            key_of_tokens(&[1, 2], &[0, 1]),
+            key_of_tokens(&[1], &[2]),
+            key_of_tokens(&[1, 2, 0], &[0, 0, 0]),
+        ];
+        assert_eq!(HashSet::from(keys).len(), 4);
+        assert_eq!(keys[0], key_of_tokens(&[1, 2], &[0, 0]));
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod run;
 mod shard;
 mod store;
 
-pub use key::{Key, key};
+pub use key::{Key, key, key_of_tokens};
 pub use keys::{Keys, SortedKeys, sorted};
 pub use provenance::Provenance;
 pub use run::{CHUNK, Classify, Plan, Request, finished, label, plan};

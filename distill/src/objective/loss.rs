@@ -18,6 +18,8 @@ pub enum Loss {
     LogitMse,
     /// The squared distance from the gold value of a regression; see [`label_mse`].
     LabelMse,
+    /// The negative log-likelihood of the words that were masked; see [`super::masked_cross_entropy`].
+    MaskedCrossEntropy,
     /// The squared distance of what comes out of the embeddings; see [`super::hidden_mse`].
     EmbeddingMse,
     /// The squared distance of the hidden states of paired layers; see [`super::hidden_mse`].
@@ -42,6 +44,8 @@ pub enum Needs {
     Labels,
     /// The teacher's logits.
     Logits,
+    /// The words that were masked.
+    Words,
     /// What goes on inside the teacher, token by token.
     Inside(Part),
 }
@@ -70,6 +74,8 @@ pub enum Unit {
     Token,
     /// Pairs of tokens of one sequence.
     Pair,
+    /// Masked tokens.
+    Masked,
 }
 
 impl Loss {
@@ -80,6 +86,7 @@ impl Loss {
             Loss::CrossEntropy => "cross_entropy",
             Loss::LogitMse => "logit_mse",
             Loss::LabelMse => "label_mse",
+            Loss::MaskedCrossEntropy => "masked_cross_entropy",
             Loss::EmbeddingMse => "embedding_mse",
             Loss::HiddenMse => "hidden_mse",
             Loss::HiddenCosine => "hidden_cosine",
@@ -94,6 +101,7 @@ impl Loss {
         match self {
             Loss::Kl { .. } | Loss::LogitMse => Needs::Logits,
             Loss::CrossEntropy | Loss::LabelMse => Needs::Labels,
+            Loss::MaskedCrossEntropy => Needs::Words,
             Loss::EmbeddingMse => Needs::Inside(Part::Embeddings),
             Loss::HiddenMse | Loss::HiddenCosine => Needs::Inside(Part::Hidden),
             Loss::ScoreMse | Loss::AttentionKl => Needs::Inside(Part::Scores),
@@ -108,6 +116,7 @@ impl Loss {
             Loss::CrossEntropy | Loss::LabelMse => Unit::Labelled,
             Loss::EmbeddingMse | Loss::HiddenMse | Loss::HiddenCosine | Loss::AttentionKl => Unit::Token,
             Loss::ScoreMse => Unit::Pair,
+            Loss::MaskedCrossEntropy => Unit::Masked,
         }
     }
 
@@ -116,9 +125,9 @@ impl Loss {
         matches!(self.needs(), Needs::Inside(_))
     }
 
-    /// Says whether the loss compares with the teacher (and not with gold labels).
+    /// Says whether the loss compares with the teacher, and not with labels or words.
     pub fn needs_teacher(self) -> bool {
-        self.needs() != Needs::Labels
+        matches!(self.needs(), Needs::Logits | Needs::Inside(_))
     }
 
     /// Returns the sum over the examples and its gradient with respect to the logits, both [B, C].

@@ -14,6 +14,7 @@ mod label_mse;
 mod layer_map;
 mod logit_mse;
 mod loss;
+mod masked_cross_entropy;
 mod relation_kl;
 mod score_mse;
 mod softmax;
@@ -28,6 +29,7 @@ pub use label_mse::label_mse;
 pub use layer_map::{LayerMap, Rule};
 pub use logit_mse::logit_mse;
 pub use loss::{Loss, Needs, Part, Unit};
+pub use masked_cross_entropy::masked_cross_entropy;
 pub use relation_kl::relation_kl;
 pub use score_mse::score_mse;
 pub use softmax::log_softmax;
@@ -65,6 +67,8 @@ pub struct Target<'a, F> {
     pub inside: Option<&'a Outputs<F>>,
     /// Where the sequences of the packed batch begin, [B + 1].
     pub offsets: &'a [usize],
+    /// The words that were masked, [M].
+    pub words: &'a [u32],
 }
 
 /// By how many the sums of an optimiser step are divided.
@@ -78,6 +82,8 @@ pub struct Totals {
     pub tokens: usize,
     /// All pairs of tokens of one sequence.
     pub pairs: usize,
+    /// The tokens that are masked.
+    pub masked: usize,
 }
 
 /// The value of an objective on one batch.
@@ -107,6 +113,7 @@ impl Totals {
             Unit::Labelled => self.labelled,
             Unit::Token => self.tokens,
             Unit::Pair => self.pairs,
+            Unit::Masked => self.masked,
         }
     }
 }
@@ -161,6 +168,16 @@ impl Objective {
         &self.comparison.student
     }
 
+    /// Says whether a term asks which word was masked.
+    pub fn predicts_words(&self) -> bool {
+        self.comparison.student.words
+    }
+
+    /// Says whether a term compares with the teacher's logits.
+    pub fn needs_logits(&self) -> bool {
+        self.terms.iter().any(|term| term.loss.needs() == Needs::Logits)
+    }
+
     /// Says whether a term compares what goes on inside.
     pub fn looks_inside(&self) -> bool {
         self.terms.iter().any(|term| term.loss.looks_inside())
@@ -192,7 +209,7 @@ impl Objective {
                 let hint = "without a teacher only `cross_entropy` or `label_mse` can be learnt";
                 return Err(explained(format!("the objective has `{name}`, but there is no teacher"), hint));
             }
-            if !loss.needs_teacher() && labelled == 0 {
+            if loss.needs() == Needs::Labels && labelled == 0 {
                 return Err(explained(
                     format!("the objective has `{name}`, but no example has a label"),
                     format!("name the label column with `--label`, or use `--set objective.{name}=0`"),
@@ -233,6 +250,11 @@ impl Objective {
                     d_outputs.logits.scaled_add(scale, &gradient);
                     sum
                 }
+                Needs::Words => {
+                    let (sum, gradient) = masked_cross_entropy(outputs.words.view(), target.words);
+                    d_outputs.words.scaled_add(scale, &gradient);
+                    sum
+                }
                 Needs::Inside(_) => {
                     let teacher = target.inside.expect("a teacher was asked for what the objective compares");
                     let sides = [outputs, teacher];
@@ -251,6 +273,7 @@ fn zeros_like<F: Real>(outputs: &Outputs<F>) -> OutputGrads<F> {
     let zeros = |x: &Array2<F>| Array2::zeros(x.dim());
     OutputGrads {
         logits: zeros(&outputs.logits),
+        words: zeros(&outputs.words),
         hidden: outputs.hidden.iter().map(zeros).collect(),
         scores: outputs
             .scores

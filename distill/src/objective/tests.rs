@@ -5,7 +5,7 @@ use student::gradcheck::{gradcheck, noise2};
 const BOUND: f64 = 1e-6;
 
 fn logits_of<'a, F>(teacher: &'a Array2<F>, gold: &'a [Gold]) -> Target<'a, F> {
-    Target { soft: Some(teacher.view()), gold, inside: None, offsets: &[] }
+    Target { soft: Some(teacher.view()), gold, inside: None, offsets: &[], words: &[] }
 }
 
 fn losses() -> Vec<Loss> {
@@ -179,6 +179,7 @@ fn said(asked: &Asked, sizes: Sizes, width: usize, seed: u64) -> Outputs<f64> {
     };
     Outputs {
         logits: Array2::zeros((0, 0)),
+        words: Array2::zeros((0, 0)),
         hidden: asked.hidden.iter().map(|_| noise2([5, width], next())).collect(),
         scores: asked.scores.iter().map(|_| vec![scores(2), scores(3)]).collect(),
         qkv: asked.qkv.iter().map(|_| [(); 3].map(|()| noise2([5, sizes.hidden], next()) * 2.0)).collect(),
@@ -215,7 +216,7 @@ fn every_loss_on_the_inside_has_the_gradient_of_its_value() {
         let Comparison { student, teacher, .. } = objective.comparison().clone();
         let teacher = said(&teacher, TEACHER, TEACHER.hidden, 50);
         let student = said(&student, STUDENT, TEACHER.hidden, 10);
-        let target = Target { soft: None, gold: &[], inside: Some(&teacher), offsets: &OFFSETS };
+        let target = Target { soft: None, gold: &[], inside: Some(&teacher), offsets: &OFFSETS, words: &[] };
         let check = gradcheck(&Array::from(flat(&student)), |numbers| {
             let (evaluation, d) = objective.evaluate(&filled(&student, numbers), &target, totals());
             assert!(evaluation.total > 0.0);
@@ -231,7 +232,7 @@ fn a_model_compared_with_itself_differs_in_nothing() {
         let objective = Objective::new([Term { weight: 1.0, loss }]).unwrap();
         let objective = objective.between(&LayerMap::default(), STUDENT, STUDENT).unwrap();
         let same = said(objective.asked(), STUDENT, STUDENT.hidden, 10);
-        let target = Target { soft: None, gold: &[], inside: Some(&same), offsets: &OFFSETS };
+        let target = Target { soft: None, gold: &[], inside: Some(&same), offsets: &OFFSETS, words: &[] };
         let (evaluation, d) = objective.evaluate(&same, &target, totals());
         assert!(evaluation.total.abs() < 1e-12, "{loss:?}: {evaluation:?}");
         assert!(flat(&d).iter().all(|d| d.abs() < 1e-12), "{loss:?}");
@@ -289,4 +290,20 @@ fn models_that_cannot_be_compared_inside_are_refused_with_a_hint() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(crate::error::hint_of(&error).is_some());
     }
+}
+
+#[test]
+fn the_loss_on_masked_words_has_the_gradient_of_its_value_and_begins_at_the_logarithm_of_the_vocabulary() {
+    let objective = Objective::new([Term { weight: 0.5, loss: Loss::MaskedCrossEntropy }]).unwrap();
+    assert!(objective.predicts_words() && !objective.asked().logits && !objective.needs_teacher());
+    let words = [4, 0, 2];
+    let target = Target { soft: None, gold: &[], inside: None, offsets: &[], words: &words };
+    let totals = Totals { masked: 3, ..Totals::default() };
+    let evaluate = |words: &Array2<f64>| {
+        let said = Outputs { words: words.clone(), ..Outputs::default() };
+        let (evaluation, d) = objective.evaluate(&said, &target, totals);
+        (evaluation.total, d.words)
+    };
+    gradcheck(&(noise2([3, 5], 1) * 3.0), |words: &Array2<f64>| evaluate(words)).assert_below(BOUND);
+    assert!((evaluate(&Array2::zeros((3, 5))).0 - 0.5 * 5.0_f64.ln()).abs() < 1e-12);
 }

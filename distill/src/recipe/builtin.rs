@@ -11,6 +11,7 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("minilmv2", include_str!("../../recipes/minilmv2.toml")),
     ("pkd", include_str!("../../recipes/pkd.toml")),
     ("tinybert", include_str!("../../recipes/tinybert.toml")),
+    ("tinybert-task", include_str!("../../recipes/tinybert-task.toml")),
 ];
 
 /// Returns the text of a recipe: of a file, or of one that comes with the program where there is no such file.

@@ -5,13 +5,17 @@
 //! beside the result.
 
 mod builtin;
+mod data;
+mod objective;
 mod precision;
 mod sections;
 mod stage;
 
 pub use builtin::{BUILTIN, text};
+pub use data::{DataSection, MaskChoice, Read};
+pub use objective::ObjectiveSection;
 pub use precision::Precision;
-pub use sections::{DataSection, ObjectiveSection, StudentSection, TeacherSection, TrainSection};
+pub use sections::{StudentSection, TeacherSection, TrainSection};
 pub use stage::Stage;
 
 use crate::error::explained;
@@ -121,6 +125,8 @@ impl Recipe {
             ("train.beta2", train.beta2, 0.0, 1.0 - 1e-9, "at least 0 and below 1"),
             ("train.epsilon", train.epsilon, f64::MIN_POSITIVE, 1.0, "above 0"),
             ("data.holdout", self.data.holdout, 0.0, 0.5, "a share between 0 and 0.5"),
+            ("data.mask", self.data.mask, 1e-6, 1.0, "a share above 0"),
+            ("data.short", self.data.short, 0.0, 1.0, "a share between 0 and 1"),
         ] {
             if !(low..=high).contains(&value) {
                 return refuse(key, value.to_string(), range);

@@ -42,10 +42,10 @@ pub(super) struct Origin {
 pub(super) struct Sizes {
     pub rows: usize,
     pub tokens: usize,
-    /// Whether ids need more than 16 bits.
-    pub wide_ids: Width,
-    /// Whether lengths do.
-    pub wide_lengths: Width,
+    /// The bytes of an id.
+    pub id_width: Width,
+    /// The bytes of a length.
+    pub length_width: Width,
     pub has_values: bool,
     pub has_segments: bool,
 }
@@ -135,8 +135,8 @@ pub(super) fn head(origin: &Origin, sizes: &Sizes) -> anyhow::Result<Vec<u8>> {
         tensor(STARTS, Dtype::U64, &[rows.div_ceil(STRIDE)]),
         tensor(ORDER, Dtype::U32, &[rows]),
         gold,
-        tensor(LENGTHS, sizes.wide_lengths.dtype(), &[rows]),
-        tensor(IDS, sizes.wide_ids.dtype(), &[tokens]),
+        tensor(LENGTHS, sizes.length_width.dtype(), &[rows]),
+        tensor(IDS, sizes.id_width.dtype(), &[tokens]),
         tensor(KEYS, Dtype::U8, &[rows, size_of::<Key>()]),
     ];
     if sizes.has_segments {
@@ -186,18 +186,25 @@ impl Table {
         &self.origin.data.sha256
     }
 
-    /// Makes sure that another table was made of the same bytes.
+    /// Makes sure that another table was made of the same bytes, and has the same rows.
     ///
     /// # Errors
-    /// When the file has changed in between.
+    /// When the file has changed in between, or is a text that another tokenizer cuts into other rows.
     pub fn check_same_data(&self, other: &Table) -> anyhow::Result<()> {
-        if self.fingerprint() == other.fingerprint() {
-            return Ok(());
+        let path = self.path.display();
+        if self.fingerprint() != other.fingerprint() {
+            return Err(explained(
+                format!("`{path}` has changed while it was read"),
+                "run the command again when nothing writes to the file",
+            ));
         }
-        Err(explained(
-            format!("`{}` has changed while it was read", self.path.display()),
-            "run the command again when nothing writes to the file",
-        ))
+        if !self.keys().iter().eq(other.keys().iter()) {
+            return Err(explained(
+                format!("two tokenizers make different rows of the text in `{path}`"),
+                "use the same tokenizer for teacher and student to learn from plain text",
+            ));
+        }
+        Ok(())
     }
 
     /// Returns what the data file was when it was read.
@@ -311,18 +318,34 @@ impl Table {
     }
 
     fn check_order(&self) -> Result<(), String> {
-        let mut seen = vec![false; self.len()];
+        let mut seen = Seen::new(self.len());
         let mut last: Option<(&Key, usize)> = None;
         for (row, key) in self.keys().iter() {
-            match seen.get_mut(row) {
-                Some(seen) if !*seen => *seen = true,
-                _ => return Err(format!("its order names row {row}, which is not there, or twice")),
+            if row >= self.len() || seen.replace(row) {
+                return Err(format!("its order names row {row}, which is not there, or twice"));
             }
             if last.replace((key, row)).is_some_and(|last| last >= (key, row)) {
                 return Err(format!("row {row} is out of order"));
             }
         }
         Ok(())
+    }
+}
+
+/// Which rows were met: a bit for each.
+struct Seen(Vec<u64>);
+
+impl Seen {
+    fn new(rows: usize) -> Self {
+        Seen(vec![0; rows.div_ceil(64)])
+    }
+
+    /// Notes a row, and says whether it was met before.
+    fn replace(&mut self, row: usize) -> bool {
+        let (word, bit) = (&mut self.0[row / 64], 1 << (row % 64));
+        let before = *word & bit != 0;
+        *word |= bit;
+        before
     }
 }
 

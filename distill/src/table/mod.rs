@@ -1,7 +1,8 @@
-//! A data file as a student reads it, made once and mapped ever after: a run on millions of rows starts at once and holds
-//! none of them in memory.
+//! A file as a student reads it, made once and mapped ever after: a run on millions of rows starts at once and holds none of
+//! them in memory, and making the table takes no more memory for a larger file.
 //!
-//! A table is one safetensors file, that any tool can open. A row is an example, in the order of the data:
+//! A table is one safetensors file, that any tool can open. A row is an example of a data file, or a sequence of a plain
+//! text, in the order of the file:
 //!
 //! ```text
 //! starts    U64 [⌈n / 64⌉]   the tokens before each 64th row
@@ -31,13 +32,18 @@
 
 mod build;
 mod file;
+mod rows;
+mod sort;
 mod stamp;
+mod text_rows;
+mod writer;
 
 pub use file::Table;
 
 use crate::console::Console;
 use crate::data::{Reading, fingerprint};
 use crate::task::Kind;
+use crate::text::Packing;
 use crate::tokens::Tokenizer;
 use anyhow::{Context, Result};
 use build::build;
@@ -48,16 +54,29 @@ use student::files::map;
 /// What a table is made of.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    /// The data file.
+    /// The file.
     pub path: &'a Path,
-    /// How it is read.
-    pub reading: &'a Reading,
-    /// Whether its labels are classes or values.
-    pub kind: Kind,
+    /// What is in it.
+    pub content: Content<'a>,
     /// What makes tokens of its texts.
     pub tokenizer: &'a Tokenizer,
     /// The threads to use, 0 for all cores; they change nothing.
     pub threads: usize,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy)]
+pub enum Content<'a> {
+    /// Examples: each is a row.
+    Rows {
+        /// How they are read.
+        reading: &'a Reading,
+        /// Whether their labels are classes or values.
+        kind: Kind,
+    },
+    /// Plain text: each sequence that is made of it is a row, without a label unless it is a pair of which something is to
+    /// be told. What a row is named by are its tokens.
+    Text(&'a Packing),
 }
 
 /// Returns the folder for the tables that belong to the labels at `path`.
@@ -99,7 +118,11 @@ impl Source<'_> {
     fn settings(&self) -> String {
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.to_owned());
         let (tokenizer, max_length) = (self.tokenizer.fingerprint(), self.tokenizer.max_length());
-        format!("{} · {:?} · {:?} · {tokenizer} · {max_length}", path.display(), self.reading, self.kind)
+        let content = match self.content {
+            Content::Rows { reading, kind } => format!("{reading:?} · {kind:?}"),
+            Content::Text(packing) => format!("{packing:?}"),
+        };
+        format!("{} · {content} · {tokenizer} · {max_length}", path.display())
     }
 
     fn file_name(&self) -> String {
@@ -130,3 +153,6 @@ impl Source<'_> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod text_tests;

@@ -41,7 +41,8 @@ impl Fixture {
 
     fn open_with(&self, threads: usize) -> Result<Table> {
         let (path, reading, tokenizer) = (self.data(), &self.reading, &self.tokenizer);
-        open(&Source { path: &path, reading, kind: self.kind, tokenizer, threads }, &self.tables(), &QUIET)
+        let content = Content::Rows { reading, kind: self.kind };
+        open(&Source { path: &path, content, tokenizer, threads }, &self.tables(), &QUIET)
     }
 
     fn open(&self) -> Table {
@@ -202,7 +203,8 @@ fn what_is_wrong_with_a_table_is_said() {
     let (path, whole) = fixture.made();
     let data = fixture.data();
     let (reading, tokenizer) = (&fixture.reading, &fixture.tokenizer);
-    let source = Source { path: &data, reading, kind: fixture.kind, tokenizer, threads: 1 };
+    let content = Content::Rows { reading, kind: fixture.kind };
+    let source = Source { path: &data, content, tokenizer, threads: 1 };
     let columns = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
     // starts 8 · order 2 x 4 · classes 2 x 2 · lengths 2 x 2 · ids 10 x 2 · keys 2 x 16
     for (at, byte, expected) in [

@@ -3,11 +3,18 @@
 //! The tokenizer is the model's own `tokenizer.json`; what that file says about padding and truncation is overridden:
 //! nothing is padded, and texts are cut at a length of our choosing, the longer of a pair first.
 
+mod bare;
 mod encodings;
+mod frame;
+pub(crate) mod inventory;
+mod parts;
 mod pieces;
 mod words;
 
+pub use bare::Bare;
 pub use encodings::Encodings;
+pub use frame::Frame;
+pub use inventory::Inventory;
 pub use pieces::Located;
 
 use crate::data::fingerprint;
@@ -163,19 +170,8 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer has no way to encode a text.
     pub fn encode(&self, texts: &[(&str, Option<&str>)], threads: usize) -> Result<Encodings> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
-        let chunk = texts.len().div_ceil(threads).max(1);
-        let parts: Vec<Result<Encodings>> = std::thread::scope(|scope| {
-            let encode = |texts| move || self.encode_here(texts);
-            let workers: Vec<_> = texts.chunks(chunk).map(|texts| scope.spawn(encode(texts))).collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a tokenizer thread panicked"))))
-                .collect()
-        });
         let mut all = Encodings::default();
-        for part in parts {
+        for part in parts::in_parts(texts, threads, |texts| self.encode_here(texts)) {
             all.append(part?);
         }
         Ok(all)

@@ -1,5 +1,6 @@
 //! The words that a tokenizer's model is given: what is left of texts once they are normalised and split.
 
+use super::parts::in_parts;
 use super::{FILE, Tokenizer};
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
@@ -13,18 +14,7 @@ impl Tokenizer {
     /// # Errors
     /// When a text cannot be split.
     pub fn add_words(&self, texts: &[&str], threads: usize, words: &mut HashSet<String>) -> Result<()> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
-        let chunk = texts.len().div_ceil(threads).max(1);
-        let parts: Vec<Result<HashSet<String>>> = std::thread::scope(|scope| {
-            let split = |texts| move || self.words_of(texts);
-            let workers: Vec<_> = texts.chunks(chunk).map(|texts| scope.spawn(split(texts))).collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("a tokenizer thread panicked"))))
-                .collect()
-        });
-        for part in parts {
+        for part in in_parts(texts, threads, |texts| self.words_of(texts)) {
             words.extend(part?);
         }
         Ok(())

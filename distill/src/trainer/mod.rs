@@ -14,6 +14,7 @@ use crate::batches::{BatchSize, Course, Lengths, Until};
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::insight::{Insight, Pending};
+use crate::masking::{Masker, Moment};
 use crate::objective::{Evaluation, Objective, Target, Totals};
 use crate::recipe::TrainSection;
 use crate::task::Gold;
@@ -92,6 +93,8 @@ pub struct Trainer<'a> {
     pub train: &'a Examples,
     /// Whom to ask what goes on inside the teacher, where the objective compares that.
     pub insight: Option<&'a Insight>,
+    /// What hides words, where the objective asks which were hidden.
+    pub masker: Option<&'a Masker>,
     /// The settings, with nothing left undecided.
     pub settings: &'a TrainSection,
     /// How the student is judged; nothing when there is nothing to judge it on.
@@ -150,9 +153,14 @@ impl Trainer<'_> {
     fn prepare(&self, course: &mut Course<'_>, number: u64) -> Result<Lesson> {
         let (epoch, batches) = course.step(number);
         let ask = |examples: Vec<usize>| {
+            let moment = Moment { seed: self.settings.seed, epoch: epoch as u64 };
             let packed = self.train.pack(&examples);
+            let (packed, words) = match self.masker {
+                Some(masker) => masker.hide(packed, &examples, moment),
+                None => (packed, Vec::new()),
+            };
             let inside = self.insight.map(|insight| insight.ask(packed.clone()));
-            Batch { examples, packed, inside }
+            Batch { examples, packed, words, inside }
         };
         Ok(Lesson { epoch, batches: batches.into_iter().map(ask).collect() })
     }
@@ -166,7 +174,7 @@ impl Trainer<'_> {
         for (i, batch) in lesson.batches.into_iter().enumerate() {
             let key =
                 DropoutKey { seed: settings.seed, pass: number * settings.accumulate as u64 + i as u64 };
-            let Batch { examples, packed, inside } = batch;
+            let Batch { examples, packed, words, inside } = batch;
             tokens += packed.num_tokens();
             let outputs = self.engine.forward(&packed, self.objective.asked(), key);
             let (soft, gold) = self.train.targets(&examples);
@@ -176,6 +184,7 @@ impl Trainer<'_> {
                 gold: &gold,
                 inside: inside.as_ref(),
                 offsets: packed.offsets(),
+                words: &words,
             };
             let (evaluation, d_outputs) = self.objective.evaluate(&outputs, &target, totals);
             self.engine.backward(d_outputs)?;
@@ -246,6 +255,7 @@ struct Lesson {
 struct Batch {
     examples: Vec<usize>,
     packed: PackedBatch,
+    words: Vec<u32>,
     inside: Option<Pending>,
 }
 
@@ -257,7 +267,9 @@ impl Lesson {
             .flat_map(|batch| &batch.examples)
             .map(|&example| train.gold(example))
             .collect();
-        Totals::of(&gold, self.batches.iter().flat_map(|batch| batch.packed.sequences()).map(|it| it.len()))
+        let lengths = self.batches.iter().flat_map(|batch| batch.packed.sequences()).map(|it| it.len());
+        let masked = self.batches.iter().map(|batch| batch.words.len()).sum();
+        Totals { masked, ..Totals::of(&gold, lengths) }
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Family {
 }
 
 /// What BERT calls the parts of its body, and what DistilBERT calls them.
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 14] = [
     ("bert.embeddings.", "distilbert.embeddings."),
     ("bert.encoder.layer.", "distilbert.transformer.layer."),
     (".attention.self.query.", ".attention.q_lin."),
@@ -32,6 +32,7 @@ const NAMES: [(&str, &str); 13] = [
     ("bert.pooler.dense.", "pre_classifier."),
     ("cls.predictions.transform.dense.", "vocab_transform."),
     ("cls.predictions.transform.LayerNorm.", "vocab_layer_norm."),
+    ("cls.predictions.bias", "vocab_projector.bias"),
 ];
 
 impl Family {

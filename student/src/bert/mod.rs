@@ -14,7 +14,7 @@ pub use presets::{PRESETS, Preset};
 
 use crate::architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
 use crate::export::onnx::GraphBuilder;
-use crate::layers::{Embeddings, EncoderLayer, EncoderSizes, Linear, SequenceHead, Sites, Squash};
+use crate::layers::{Embeddings, EncoderLayer, EncoderSizes, Linear, SequenceHead, Sites, Squash, WordsHead};
 use crate::{Arena, Error, Layout, PackedBatch, Params, Real};
 
 /// A BERT encoder with a head for whole texts.
@@ -25,6 +25,7 @@ pub struct Bert {
     layers: Vec<EncoderLayer>,
     head: SequenceHead,
     projection: Option<Linear>,
+    words: Option<WordsHead>,
     /// What is asked of the graphs that are written.
     written: Asked,
 }
@@ -59,7 +60,16 @@ impl Bert {
             Family::DistilBert => Squash::Relu,
         });
         layout.rename(|name| config.model_type.name(name));
-        Ok(Bert { config, layout, embeddings, layers, head, projection: None, written: Asked::logits() })
+        Ok(Bert {
+            config,
+            layout,
+            embeddings,
+            layers,
+            head,
+            projection: None,
+            words: None,
+            written: Asked::logits(),
+        })
     }
 
     /// Writes graphs from now on that compute the last layer for every token, so that others can learn from the inside of
@@ -78,11 +88,24 @@ impl Bert {
         self
     }
 
-    /// Returns the model without its projection, and its parameters out of `params`; nothing when it has none.
-    pub fn without_projection(&self, params: &Arena) -> Option<(Bert, Arena)> {
-        self.projection.as_ref()?;
+    /// Says of chosen tokens which word stands there, by a head that is trained with the model. It belongs to no file that is
+    /// written for others. Every row of the word table is read then, in every batch.
+    pub fn predicting_words(mut self) -> Self {
+        assert!(self.words.is_none(), "a model has one head for words");
+        self.layout.read_whole_table();
+        let eps = self.config.layer_norm_eps;
+        self.words = Some(WordsHead::declare(&mut self.layout, self.embeddings.word, eps));
+        self
+    }
+
+    /// Returns the model without what it was only given to be trained, and its parameters out of `params`; nothing when it
+    /// was given nothing.
+    pub fn alone(&self, params: &Arena) -> Option<(Bert, Arena)> {
+        if self.projection.is_none() && self.words.is_none() {
+            return None;
+        }
         let bert = Bert::new(self.config.clone()).expect("the configuration has made a model before");
-        // The projection is declared last: what comes before it stands where it stood.
+        // What it was given is declared last: what comes before it stands where it stood.
         let params = params.data()[..bert.layout.num_parameters()].to_vec();
         let params = Arena::from_vec(&bert.layout, params).expect("as many as the layout has");
         Some((Bert { written: self.written.clone(), ..bert }, params))

@@ -4,18 +4,23 @@ use super::Bert;
 use crate::architecture::{Asked, Mode, OutputGrads, Outputs};
 use crate::batch::Readout;
 use crate::kernels::{self, Gradient, Input};
-use crate::layers::{EmbeddingsSaved, EncoderLayerSaved, Inside, LinearSaved, SequenceHeadSaved, Want};
+use crate::layers::{
+    EmbeddingsSaved, EncoderLayerSaved, Inside, LinearSaved, SequenceHeadSaved, Want, WordsHead,
+    WordsHeadSaved,
+};
 use crate::{Arena, PackedBatch, Params, Real};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, Axis};
 
 /// What the backward pass of [`Bert`] needs.
 pub struct BertSaved<F> {
     asked: Asked,
     offsets: Vec<usize>,
+    chosen: Vec<usize>,
     embeddings: EmbeddingsSaved<F>,
     layers: Vec<EncoderLayerSaved<F>>,
     projected: Vec<LinearSaved<F>>,
     head: Option<SequenceHeadSaved<F>>,
+    words: Option<WordsHeadSaved<F>>,
 }
 
 impl Bert {
@@ -52,6 +57,11 @@ impl Bert {
             outputs.scores.extend(scores);
             outputs.qkv.extend(qkv);
         }
+        let words = asked.words.then(|| {
+            let (words, saved) = self.words_head().forward(params, x.select(Axis(0), batch.chosen()));
+            outputs.words = words;
+            saved
+        });
         let head = asked.logits.then(|| {
             let first = match self.readout(self.layers.len(), asked) {
                 Readout::First => x,
@@ -61,8 +71,8 @@ impl Bert {
             outputs.logits = logits;
             head
         });
-        let (asked, offsets) = (asked.clone(), offsets.to_vec());
-        (outputs, BertSaved { asked, offsets, embeddings, layers, projected, head })
+        let (asked, offsets, chosen) = (asked.clone(), offsets.to_vec(), batch.chosen().to_vec());
+        (outputs, BertSaved { asked, offsets, chosen, embeddings, layers, projected, head, words })
     }
 
     pub(super) fn pass_backward<F: Real>(
@@ -72,8 +82,14 @@ impl Bert {
         d_outputs: OutputGrads<F>,
         grads: &mut Arena<F>,
     ) {
-        let BertSaved { asked, offsets, embeddings, layers, mut projected, head } = saved;
-        let OutputGrads { logits: d_logits, hidden: mut d_hidden, scores: d_scores, qkv: d_qkv } = d_outputs;
+        let BertSaved { asked, offsets, chosen, embeddings, layers, mut projected, head, words } = saved;
+        let OutputGrads {
+            logits: d_logits,
+            words: d_words,
+            hidden: mut d_hidden,
+            scores: d_scores,
+            qkv: d_qkv,
+        } = d_outputs;
         let mut d_insides = d_insides(&asked, layers.len(), d_scores, d_qkv);
         let mut add_shown = |layer: usize, d: &mut Array2<F>, grads: &mut Arena<F>| {
             if asked.hidden.contains(&layer) {
@@ -83,6 +99,13 @@ impl Bert {
             }
         };
         let mut d = self.head_backward(params, head, d_logits, &asked, &offsets, grads);
+        if let Some(words) = words {
+            let d_chosen = self.words_head().backward(params, words, d_words, grads);
+            for (d_chosen, &n) in d_chosen.rows().into_iter().zip(&chosen) {
+                let mut row = d.row_mut(n);
+                row += &d_chosen;
+            }
+        }
         for (i, (layer, saved)) in self.layers.iter().zip(layers).enumerate().rev() {
             add_shown(i + 1, &mut d, grads);
             let d_inside = d_insides.pop().unwrap_or_default();
@@ -139,9 +162,13 @@ impl Bert {
         }
     }
 
+    fn words_head(&self) -> &WordsHead {
+        self.words.as_ref().expect("a model that is asked for words was made to predict them")
+    }
+
     /// Returns how many layers have to be computed.
     fn depth(&self, asked: &Asked) -> usize {
-        if asked.logits { self.layers.len() } else { asked.deepest() }
+        if asked.logits || asked.words { self.layers.len() } else { asked.deepest() }
     }
 
     fn want(&self, layer: usize, asked: &Asked) -> Want {
@@ -152,7 +179,8 @@ impl Bert {
     /// Returns what a layer is asked about: the last one only about first tokens, where that is all that is read of it.
     pub(super) fn readout(&self, layer: usize, asked: &Asked) -> Readout {
         let is_last = layer == self.layers.len();
-        if is_last && asked.deepest() < layer { Readout::First } else { Readout::Every }
+        let all_are_read = asked.words || asked.deepest() >= layer;
+        if is_last && !all_are_read { Readout::First } else { Readout::Every }
     }
 
     fn check(&self, asked: &Asked) {

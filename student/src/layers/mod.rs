@@ -14,6 +14,7 @@ mod heads;
 mod layer_norm;
 mod linear;
 mod self_attention;
+mod words_head;
 
 pub use crate::kernels::{Derivative, Gradient, Input};
 pub use add_norm::{AddNorm, AddNormSaved};
@@ -26,6 +27,7 @@ pub use heads::{SequenceHead, SequenceHeadSaved, Squash};
 pub use layer_norm::{LayerNorm, LayerNormSaved};
 pub use linear::{Linear, LinearSaved};
 pub use self_attention::{SelfAttention, SelfAttentionSaved};
+pub use words_head::{WordsHead, WordsHeadSaved};
 
 /// A matrix that several layers read, and that the backward pass still needs.
 pub type Shared<F> = ndarray::ArcArray2<F>;

@@ -10,9 +10,10 @@ use crate::corpus::Subject;
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::insight::Insight;
+use crate::masking::{Choice, Masker, Masking, Rarity};
 use crate::metrics::argmax;
 use crate::objective::{Objective, Sizes};
-use crate::recipe::Recipe;
+use crate::recipe::{MaskChoice, Read, Recipe};
 use crate::run_folder::RunFolder;
 use crate::table::folder_of;
 use crate::task::check_order;
@@ -66,6 +67,7 @@ impl<'a> Lesson<'a> {
         let path = required(recipe.teacher.path.clone(), "teacher", what)?;
         let mut teacher = opener.teacher(&recipe.teacher, &path)?;
         let subject = Subject::of_model(&recipe.data, teacher.config(), teacher.num_classes())?;
+        let subject = subject.telling(recipe.data.pairs)?;
 
         let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
         let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
@@ -76,8 +78,13 @@ impl<'a> Lesson<'a> {
 
         let labels = recipe.teacher.cache.clone().unwrap_or_else(|| folder.join("labels.safetensors"));
         let console = opener.console;
-        let shelf =
-            Shelf { subject: &subject, folder: folder_of(&labels), threads: opener.threads(), console };
+        let shelf = Shelf {
+            subject: &subject,
+            folder: folder_of(&labels),
+            threads: opener.threads(),
+            seed: recipe.train.seed,
+            console,
+        };
         let tables = shelf.tables(&recipe.data, &student_tokenizer)?;
         let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
         let objective = recipe.objective.objective()?;
@@ -88,7 +95,13 @@ impl<'a> Lesson<'a> {
             console.say(super::stages::layers(&between(&recipe, &blueprint, sizes)?));
         }
         let mut eval_of_teacher = eval.clone();
-        if objective.asked().logits {
+        if recipe.data.read == Read::Corpus && objective.needs_logits() {
+            return Err(explained(
+                "the objective compares logits, but sequences of a plain text are no texts that a teacher judges",
+                "compare what goes on inside, e.g. `--set objective.hidden_mse=1`, or learn from examples",
+            ));
+        }
+        if recipe.data.read == Read::Examples && objective.asked().logits {
             let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
             source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
             check_teacher(&train, &subject)?;
@@ -148,11 +161,15 @@ impl<'a> Lesson<'a> {
                 blueprint = blueprint.projecting(sizes.hidden, recipe.train.seed);
             }
         }
+        if objective.predicts_words() {
+            blueprint = blueprint.predicting_words(recipe.train.seed);
+        }
         let train = match (objective.needs_teacher(), recipe.teacher.shuffled) {
             (false, _) => self.train.untaught(),
             (true, true) => self.train.shuffled(recipe.train.seed),
             (true, false) => self.train.clone(),
         };
+        let masker = objective.predicts_words().then(|| self.masker(recipe, &train)).transpose()?;
         let length = |example| train.length(example);
         let console = self.opener.console;
         let run = Run {
@@ -163,7 +180,8 @@ impl<'a> Lesson<'a> {
             subject: &self.subject,
             train: &train,
             eval: &self.eval,
-            insight: self.inside.as_ref().map(|(_, insight)| insight),
+            insight: self.inside.as_ref().filter(|_| objective.looks_inside()).map(|(_, insight)| insight),
+            masker: masker.as_ref(),
             tokenizer: self.tokenizer.source(),
             sources: self.sources.clone(),
             tracked: self.tracked,
@@ -171,6 +189,19 @@ impl<'a> Lesson<'a> {
         };
         let notify = |line: &str| console.say(line);
         run.execute(blueprint, course(train.len(), &length, &recipe.train), &self.opener.options(&notify))
+    }
+}
+
+impl Lesson<'_> {
+    /// Returns what hides words as the recipe says.
+    fn masker(&self, recipe: &Recipe, train: &Examples) -> Result<Masker> {
+        let inventory = self.tokenizer.inventory();
+        let choice = match recipe.data.mask_choice {
+            MaskChoice::Pieces => Choice::Pieces,
+            MaskChoice::Words => Choice::Words,
+            MaskChoice::Rare => Choice::Rare(Rarity::among(train, inventory.size)),
+        };
+        Masker::new(Masking { share: recipe.data.mask, choice, ..Masking::default() }, inventory)
     }
 }
 
