@@ -111,7 +111,7 @@ impl Subject {
     pub fn telling(mut self, pairs: Pairs) -> Result<Self> {
         if pairs != Pairs::None {
             self.task.kind = Kind::Classification;
-            self.labels = Some(LabelSet::new(pairs.labels().iter().map(ToString::to_string).collect())?);
+            self.labels = Some(LabelSet::new(pairs.labels().iter().copied())?);
         }
         Ok(self)
     }

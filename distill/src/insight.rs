@@ -45,7 +45,7 @@ impl Insight {
                 .map(|of| Tokens { ids: &ids[of.clone()], type_ids: &type_ids[of] })
                 .collect();
             let Signals { logits, hidden, scores, qkv } = teacher.signals(&sequences, &|_| {})?;
-            Ok(Outputs { logits, hidden, scores, qkv })
+            Ok(Outputs { hidden, scores, qkv, ..Outputs::of_logits(logits) })
         })
     }
 
