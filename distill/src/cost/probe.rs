@@ -57,7 +57,7 @@ impl Request {
                 Some(name(&signature.attention_mask)),
                 signature.token_type_ids.as_ref().map(name),
                 signature.position_ids.as_ref().map(name),
-                Some(name(&signature.logits)),
+                signature.logits.as_ref().map(name),
             ],
             batch,
             ids: text.ids.to_vec(),
