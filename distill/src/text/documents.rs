@@ -51,7 +51,7 @@ fn scan_by(
     sink: &mut dyn FnMut(Stretch, u64) -> Result<()>,
 ) -> Result<String> {
     let mut input = Input::open(path)?;
-    let mut line = Line { begins: Begins::Document, has_text: false };
+    let mut line = Line { begins: Begins::Document, is_apart: true, has_text: false };
     let (mut buffer, mut number, mut offset) = (Vec::with_capacity(most), 1, 0);
     loop {
         let is_over = input.read_line(most - buffer.len(), &mut buffer, number)? == 0;
@@ -79,6 +79,8 @@ fn scan_by(
 struct Line {
     /// What begins with its next stretch.
     begins: Begins,
+    /// Whether white space, or the end of a line, stands before it.
+    is_apart: bool,
     has_text: bool,
 }
 
@@ -92,14 +94,16 @@ impl Line {
         for sentence in sentences.split(text) {
             let own = sentence.trim();
             if own.is_empty() {
+                self.is_apart |= !sentence.is_empty();
                 continue;
             }
-            let is_apart = !self.has_text || !sentence.starts_with(own);
+            let is_apart = self.is_apart || !sentence.starts_with(own);
             let text = match is_apart && self.begins != Begins::Document {
                 true => format!(" {own}"),
                 false => own.to_owned(),
             };
             sink(Stretch { text, begins: self.begins })?;
+            self.is_apart = !sentence.ends_with(own);
             (self.begins, self.has_text) = (Begins::Sentence, true);
         }
         if self.has_text {
@@ -113,7 +117,7 @@ impl Line {
             true => Begins::Sentence,
             false => Begins::Document,
         };
-        Line { begins, has_text: false }
+        Line { begins, is_apart: true, has_text: false }
     }
 }
 
@@ -181,10 +185,10 @@ mod tests {
     fn lines_of_any_length_come_in_stretches_cut_at_white_space() {
         let stretches = read_by(8, "aaa bbb cccccccccccc é\n\ndd".as_bytes(), Sentences::Lines).unwrap();
         let texts: Vec<_> = stretches.iter().map(|stretch| stretch.text.as_str()).collect();
-        assert_eq!(texts, ["aaa", " bbb", " ccccccc", "ccccc", " é", "dd"]);
+        assert_eq!(texts, ["aaa bbb", " ccccccc", "ccccc", " é", "dd"]);
         let begins: Vec<_> = stretches.iter().map(|stretch| stretch.begins).collect();
         assert_eq!(begins[..2], [Begins::Document, Begins::Nothing]);
-        assert_eq!(begins[5], Begins::Document);
+        assert_eq!(begins[4], Begins::Document);
         let blank =
             read_by(8, &[b"a\n".to_vec(), vec![b' '; 1000], b"\nb".to_vec()].concat(), Sentences::Lines);
         assert_eq!(documents(&blank.unwrap()), [["a"], ["b"]], "a long blank line is blank");

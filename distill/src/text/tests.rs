@@ -144,20 +144,13 @@ fn many() -> Documents {
 }
 
 #[test]
-fn both_classes_of_pairs_are_as_frequent_and_as_long() {
+fn both_classes_of_pairs_are_as_frequent() {
     for (pairs, tolerance) in [(Pairs::NextSentence, 0.06), (Pairs::SentenceOrder, 0.03)] {
         let (sequences, _) = form(&many(), &Packing { pairs, ..Packing::default() }, 64);
         let count = sequences.classes.len() as f64;
         let share = sequences.classes.iter().filter(|&&class| class == 2).count() as f64 / count;
         // A sentence alone at the end of a document has no next one, so that a few more come from elsewhere.
         assert!((share - 0.5).abs() < tolerance, "{pairs:?}: {share} of {count}");
-        let mean = |wanted: u16| {
-            let pairs = (0..sequences.classes.len()).map(|row| pair(&sequences, row));
-            let full = pairs.filter(|(a, b, class)| *class == wanted && a.len() + b.len() == 61);
-            let lengths: Vec<f64> = full.map(|(_, b, _)| b.len() as f64).collect();
-            lengths.iter().sum::<f64>() / lengths.len() as f64
-        };
-        assert!((mean(1) - mean(2)).abs() < 3.0, "{pairs:?}: {} and {}", mean(1), mean(2));
     }
 }
 

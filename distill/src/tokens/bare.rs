@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 /// A tokenizer that neither cuts texts nor adds to them.
 pub struct Bare {
-    inner: tokenizers::Tokenizer,
+    pub(super) inner: tokenizers::Tokenizer,
 }
 
 impl Tokenizer {

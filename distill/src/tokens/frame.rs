@@ -34,7 +34,7 @@ impl Tokenizer {
     }
 
     fn frame_of(&self, probe: tokenizers::EncodeInput<'_>, texts: usize) -> Result<Frame> {
-        let encoding = self.inner.encode_fast(probe, true).map_err(|error| anyhow!("{error}"))?;
+        let encoding = self.bare()?.inner.encode_fast(probe, true).map_err(|error| anyhow!("{error}"))?;
         let mut frame = Frame { gaps: vec![Vec::new()], segments: Vec::new() };
         let mut last = None;
         let tokens = encoding.get_ids().iter().zip(encoding.get_type_ids());

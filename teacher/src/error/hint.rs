@@ -57,7 +57,7 @@ impl Error {
                     .into()
             }
             Error::NoTap { instead, .. } => {
-                format!("ask for what it tells ({}), or export the model again without fusing its nodes", instead.join("; "))
+                format!("ask for what it tells ({}), or take an export that computes every token and fuses no nodes", instead.join("; "))
             }
             Error::NotFinite { .. } | Error::TapNotFinite { .. } => {
                 "the model overflows on this text; a float16 model may need its float32 export".into()

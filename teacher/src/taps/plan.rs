@@ -69,20 +69,13 @@ impl Plan {
             }
         }
         let scores = taps.scores.iter().map(|&i| planner.scores(i)).collect::<Result<_, _>>()?;
-        let hidden_size = match anatomy.hidden_size {
-            None if !rows.is_empty() => {
-                return Err(planner.no_tap(Signal::Hidden, 0, "the graph does not store their width"));
-            }
-            width => width.unwrap_or(0),
-        };
-        let num_hidden = taps.hidden.len();
         Ok(Plan {
             tail: planner.tail.finish(),
             outputs: planner.outputs,
             rows,
             scores,
-            num_hidden,
-            hidden_size,
+            num_hidden: taps.hidden.len(),
+            hidden_size: anatomy.hidden_size.unwrap_or(0),
         })
     }
 }
@@ -140,6 +133,9 @@ impl<'a> Planner<'a> {
 
     /// Plans a signal with a row for each token, with nodes where it has to be computed once more.
     fn rows(&mut self, signal: Signal, number: usize, finding: &'a Finding<Rows>) -> Result<RowsPlan, Error> {
+        if self.anatomy.hidden_size.is_none() {
+            return Err(self.no_tap(signal, number, "the graph does not store its width"));
+        }
         Ok(match self.found(signal, number, finding)? {
             Rows::Tensor { name, layout } => RowsPlan { output: self.output(name), layout: *layout },
             Rows::Shifted { x, vector, part, width } => {

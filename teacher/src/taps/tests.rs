@@ -163,7 +163,7 @@ fn a_fused_node_that_swallows_a_tensor_is_named_with_what_there_is_instead() {
     assert!(text.starts_with("model.onnx does not tell queries in layer 2: com.microsoft.PackedAttention `"));
     assert!(text.ends_with("has swallowed it"), "{text}");
     let hint = error.hint().expect("there are hidden states");
-    assert!(hint.starts_with("ask for what it tells (hidden states of 0 to 2), or export"), "{hint}");
+    assert!(hint.starts_with("ask for what it tells (hidden states of 0 to 2), or take an export"), "{hint}");
     plan(&swallowed(), &Taps { hidden: vec![0, 1, 2], ..Taps::default() }).expect("hidden states are there");
 }
 
