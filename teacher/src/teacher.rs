@@ -43,6 +43,9 @@ pub struct Teacher {
     anatomy: OnceLock<Anatomy>,
 }
 
+/// Assigns roles to the inputs and outputs of a graph.
+type Assign = fn(&str, &[TensorInfo], &[TensorInfo], &Names) -> Result<Signature, Error>;
+
 /// What all workers share.
 #[derive(Debug)]
 struct Model {
@@ -92,11 +95,7 @@ impl Teacher {
         Teacher::open_as(path, options, Signature::of_body)
     }
 
-    fn open_as(
-        path: &Path,
-        options: &Options,
-        signature: fn(&str, &[TensorInfo], &[TensorInfo], &Names) -> Result<Signature, Error>,
-    ) -> Result<Teacher, Error> {
+    fn open_as(path: &Path, options: &Options, signature: Assign) -> Result<Teacher, Error> {
         let files = ModelFiles::find(path)?;
         let config = files.config.as_deref().map(ModelConfig::read).transpose()?.unwrap_or_default();
         let runtime = Runtime::get(options)?;
