@@ -2,12 +2,14 @@
 
 use crate::corpus::Subject;
 use crate::error::explained;
+use crate::narrowing::narrowed;
 use crate::recipe::StudentSection;
 use crate::tokens::Tokenizer;
 use anyhow::{Context, Result};
+use ndarray::ArrayView2;
 use std::path::{Path, PathBuf};
 use student::bert::{Bert, BertConfig, Family, PRESETS, Preset, ProblemType};
-use student::weights::Weights;
+use student::weights::{Tensor, Weights};
 use student::{Architecture, Arena, checkpoint, import, init};
 
 /// What a student must fit.
@@ -80,6 +82,32 @@ impl Blueprint {
             None => 0,
         };
         Ok(Blueprint { bert, params, num_copied })
+    }
+
+    /// Returns the same student once more, at the same start.
+    pub fn again(&self) -> Self {
+        let config = self.bert.config().clone();
+        let bert = Bert::new(config).expect("the configuration has made a model before");
+        Blueprint { bert, params: self.params.clone(), num_copied: self.num_copied }
+    }
+
+    /// Gives the student the word embeddings of another model, in its own width. `table`: [V, H of the other].
+    ///
+    /// # Errors
+    /// When the other has another vocabulary, or is narrower.
+    pub fn with_words(mut self, table: &Tensor) -> Result<Self> {
+        let config = self.bert.config();
+        let (theirs, ours) = (table.shape[0], config.vocab_size);
+        if theirs != ours {
+            return Err(explained(
+                format!("the teacher has embeddings of {theirs} words, the student of {ours}"),
+                "give the student its teacher's tokenizer, or leave `--init-embeddings` out",
+            ));
+        }
+        let words = ArrayView2::from_shape((theirs, table.shape[1]), &table.data)?;
+        let words = narrowed(words, config.hidden_size)?;
+        self.params.matrix_mut(self.bert.word_embeddings()).assign(&words);
+        Ok(self)
     }
 
     /// Gives the student a head that says which word stands where, at random, for as long as it is trained.

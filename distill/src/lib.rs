@@ -34,6 +34,7 @@ pub mod measure;
 pub mod memory;
 pub mod metrics;
 pub mod names;
+pub mod narrowing;
 pub mod objective;
 pub mod recipe;
 pub mod report;

@@ -109,6 +109,25 @@ fn stages_are_run_one_after_the_other_and_resumed_as_one_job() {
     }
 }
 
+#[test]
+fn a_narrower_student_starts_with_its_teachers_embeddings() {
+    let dir = prepared();
+    let train = format!("train {DATA} --student narrow.json --init-embeddings svd --max-steps 1 --lr 1e-9");
+    dir.ok(&format!("{train} --set train.weight_decay=0 --out out"));
+    let table = |model: &str| {
+        let weights = read_weights(&dir.path(&format!("{model}/model.safetensors"))).unwrap();
+        let table = weights.get("bert.embeddings.word_embeddings.weight").unwrap();
+        ndarray::Array2::from_shape_vec((table.shape[0], table.shape[1]), table.data.clone()).unwrap()
+    };
+    let (wide, narrow) = (table("teacher"), table("out"));
+    let expected = distill::narrowing::narrowed(wide.view(), 16).unwrap();
+    assert!((narrow - expected).iter().all(|d| d.abs() < 1e-5));
+    let other = BertConfig { vocab_size: 999, ..tiny::config(&["negative", "positive"]) };
+    dir.write("other.json", other.to_json());
+    let said = dir.error(&format!("train {DATA} --student other.json --init-embeddings svd --out other"));
+    assert!(said.contains("the student of 999"), "{said}");
+}
+
 /// Documents of a few lines of the made-up language.
 fn plain_text() -> String {
     let sentences = corpus::tsv(240, 3);

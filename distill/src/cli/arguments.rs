@@ -1,6 +1,6 @@
 //! The flags of each command, as the user reads them.
 
-use crate::recipe::Precision;
+use crate::recipe::{InitEmbeddings, Precision};
 use crate::track::Destination;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -111,6 +111,9 @@ pub struct TrainArgs {
     /// Copy these of its layers, counted from 0
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', requires = "init")]
     pub init_layers: Option<Vec<usize>>,
+    /// Start with the teacher's word embeddings, projected to the student's width: svd
+    #[arg(long, value_name = "HOW")]
+    pub init_embeddings: Option<InitEmbeddings>,
     /// Write the student to this directory
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

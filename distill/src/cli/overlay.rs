@@ -82,6 +82,7 @@ impl TrainArgs {
         replace_some(&mut recipe.student.shape, self.student.clone());
         replace_some(&mut recipe.student.init, self.init.clone());
         replace_some(&mut recipe.student.init_layers, self.init_layers.clone());
+        replace_some(&mut recipe.student.init_embeddings, self.init_embeddings);
         replace(&mut recipe.objective.temperature, self.temperature);
         replace_some(&mut recipe.objective.alpha, self.alpha);
         if self.temperature.is_some() {

@@ -15,7 +15,7 @@ pub use builtin::{BUILTIN, text};
 pub use data::{DataSection, MaskChoice, Read};
 pub use objective::ObjectiveSection;
 pub use precision::Precision;
-pub use sections::{StudentSection, TeacherSection, TrainSection};
+pub use sections::{InitEmbeddings, StudentSection, TeacherSection, TrainSection};
 pub use stage::Stage;
 
 use crate::error::explained;

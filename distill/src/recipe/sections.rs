@@ -32,6 +32,22 @@ pub struct TeacherSection {
     pub shuffled: bool,
 }
 
+/// How word embeddings start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitEmbeddings {
+    /// As the teacher's, projected on their leading singular vectors.
+    Svd,
+}
+
+impl std::str::FromStr for InitEmbeddings {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        if name == "svd" { Ok(InitEmbeddings::Svd) } else { Err("the only way is `svd`".into()) }
+    }
+}
+
 /// The model that is trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,6 +58,9 @@ pub struct StudentSection {
     pub init: Option<PathBuf>,
     /// Which of its layers are copied, one for each layer of the student.
     pub init_layers: Option<Vec<usize>>,
+    /// How the student's word embeddings start: `svd` for the teacher's, projected on their leading singular vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_embeddings: Option<InitEmbeddings>,
     /// The directory or file of the student's own tokenizer, when it is not the teacher's.
     pub tokenizer: Option<PathBuf>,
     /// The dropout rate of every dropout layer; that of the shape when not given.

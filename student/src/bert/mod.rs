@@ -15,7 +15,7 @@ pub use presets::{PRESETS, Preset};
 use crate::architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
 use crate::export::onnx::GraphBuilder;
 use crate::layers::{Embeddings, EncoderLayer, EncoderSizes, Linear, SequenceHead, Sites, Squash, WordsHead};
-use crate::{Arena, Error, Layout, PackedBatch, Params, Real};
+use crate::{Arena, Error, Layout, PackedBatch, Params, Real, Slot};
 
 /// A BERT encoder with a head for whole texts.
 pub struct Bert {
@@ -86,6 +86,11 @@ impl Bert {
         let scope = self.layout.scope(PROJECTION);
         self.projection = Some(Linear::declare(scope, self.config.hidden_size, width));
         self
+    }
+
+    /// Returns the address of the word table, [V, H].
+    pub fn word_embeddings(&self) -> Slot<2> {
+        self.embeddings.word
     }
 
     /// Says of chosen tokens which word stands there, by a head that is trained with the model. It belongs to no file that is

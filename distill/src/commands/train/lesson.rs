@@ -13,7 +13,7 @@ use crate::insight::Insight;
 use crate::masking::{Choice, Masker, Masking, Rarity};
 use crate::metrics::argmax;
 use crate::objective::{Objective, Sizes};
-use crate::recipe::{MaskChoice, Read, Recipe};
+use crate::recipe::{InitEmbeddings, MaskChoice, Read, Recipe};
 use crate::run_folder::RunFolder;
 use crate::table::folder_of;
 use crate::task::check_order;
@@ -23,6 +23,7 @@ use crate::trainer::course;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use student::import::onnx::words;
 use teacher::{Taps, Teacher};
 
 /// The learning rate of a student that starts with copied weights.
@@ -72,7 +73,7 @@ impl<'a> Lesson<'a> {
         let tokenizer = opener.tokenizer(&teacher, &path, subject.max_length)?;
         let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
         let purpose = Purpose::of(&subject, &student_tokenizer)?;
-        let blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+        let blueprint = blueprint(&recipe, &purpose, &teacher)?;
         let student_tokenizer = student_tokenizer.cut_at(blueprint.bert.config().max_position_embeddings)?;
         let tokenizers = [&tokenizer, &student_tokenizer];
 
@@ -136,14 +137,6 @@ impl<'a> Lesson<'a> {
         Ok((lesson, recipe, blueprint))
     }
 
-    /// Returns what a student of this lesson must fit.
-    ///
-    /// # Errors
-    /// As [`Purpose::of`].
-    pub fn purpose(&self) -> Result<Purpose> {
-        Purpose::of(&self.subject, &self.tokenizer)
-    }
-
     /// Trains a student by a resolved recipe, into a folder. Returns nothing when interrupted.
     ///
     /// # Errors
@@ -202,6 +195,18 @@ impl Lesson<'_> {
             MaskChoice::Rare => Choice::Rare(Rarity::among(train, inventory.size)),
         };
         Masker::new(Masking { share: recipe.data.mask, choice, ..Masking::default() }, inventory)
+    }
+}
+
+/// Builds the student of a recipe, with what it takes over from its teacher.
+fn blueprint(recipe: &Recipe, purpose: &Purpose, teacher: &Teacher) -> Result<Blueprint> {
+    let blueprint = Blueprint::build(&recipe.student, purpose, recipe.train.seed)?;
+    match recipe.student.init_embeddings {
+        None => Ok(blueprint),
+        Some(InitEmbeddings::Svd) => {
+            let table = words(teacher.path(), &teacher.signature().input_ids.name)?;
+            blueprint.with_words(&table)
+        }
     }
 }
 

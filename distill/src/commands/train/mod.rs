@@ -7,7 +7,6 @@ mod stages;
 use super::Opener;
 use super::controls::{self, Control};
 use super::run::RECIPE;
-use crate::blueprint::Blueprint;
 use crate::bundle;
 use crate::cli::{Common, TrainArgs};
 use crate::console::Console;
@@ -74,14 +73,14 @@ pub fn distil(
     }
     let besides = Besides { settings, ..*besides };
     let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, &besides, &opener)?;
+    let beginners: Vec<_> = besides.controls.iter().map(|_| blueprint.again()).collect();
     let Some(student) = lesson.teach(&recipe, folder, blueprint)? else { return Ok(()) };
     let mut controls = Vec::new();
-    for &control in besides.controls {
+    for (&control, beginner) in besides.controls.iter().zip(beginners) {
         console.say(format_args!("\ncontrol: {}", control.describe()));
         let recipe = control.recipe(&recipe, lesson.subject.is_regression());
         let folder = folder.inner(&Path::new(controls::FOLDER).join(control.name()), RECIPE)?;
-        let blueprint = Blueprint::build(&recipe.student, &lesson.purpose()?, recipe.train.seed)?;
-        let Some(finished) = lesson.teach(&recipe, &folder, blueprint)? else { return Ok(()) };
+        let Some(finished) = lesson.teach(&recipe, &folder, beginner)? else { return Ok(()) };
         controls.push((folder, finished));
     }
     let students: Vec<_> = std::iter::once((folder, &student))
