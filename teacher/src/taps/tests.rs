@@ -185,9 +185,8 @@ fn a_layer_that_does_not_exist_is_an_error() {
 fn a_graph_without_attention_says_so() {
     let topology = chain(3, |i| ("Relu", vec![i], vec![i + 1]));
     let error = plan(&topology, &everything(1)).expect_err("no layer");
-    assert!(
-        error.to_string().contains("no attention and 0 layer normalisations were recognised among 3 nodes")
-    );
+    let said = error.to_string();
+    assert!(said.contains("no attention and 0 layer normalisations were recognised among 3 nodes"), "{said}");
     assert!(error.hint().expect("export again").contains("without fusing"));
 }
 
