@@ -54,9 +54,7 @@ impl Tokenizer {
         let begins: Box<dyn Fn(&str) -> bool> = match self.inner.get_model() {
             ModelWrapper::WordPiece(model) => {
                 let prefix = &model.continuing_subword_prefix;
-                Box::new(move |piece| {
-                    !piece.strip_prefix(prefix.as_str()).is_some_and(|rest| !rest.is_empty())
-                })
+                Box::new(move |piece| piece.strip_prefix(prefix.as_str()).is_none_or(str::is_empty))
             }
             ModelWrapper::WordLevel(_) => Box::new(|_| true),
             ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => {
