@@ -41,7 +41,7 @@ impl PackedBatch {
         PackedBatch { ids, chosen, ..self }
     }
 
-    /// Returns the tokens that are asked which word stands there, [M].
+    /// Returns the tokens that are asked which word stands there, `[M]`.
     pub fn chosen(&self) -> &[usize] {
         &self.chosen
     }

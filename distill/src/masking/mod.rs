@@ -58,11 +58,11 @@ impl Default for Masking {
 /// The tokens of a batch with some of them hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masked {
-    /// The ids that the model is given, [N].
+    /// The ids that the model is given, `[N]`.
     pub ids: Vec<u32>,
-    /// Which of the batch's tokens were chosen, rising, [M].
+    /// Which of the batch's tokens were chosen, rising, `[M]`.
     pub positions: Vec<usize>,
-    /// What the chosen were, [M].
+    /// What the chosen were, `[M]`.
     pub targets: Vec<u32>,
 }
 
@@ -113,7 +113,7 @@ impl Masker {
         Ok(Masker { masking, inventory, mask_id })
     }
 
-    /// Hides tokens of a batch of examples: returns it as a model is given it, and what the chosen tokens were, [M].
+    /// Hides tokens of a batch of examples: returns it as a model is given it, and what the chosen tokens were, `[M]`.
     pub fn hide(&self, batch: PackedBatch, examples: &[usize], moment: Moment) -> (PackedBatch, Vec<u32>) {
         let Masked { ids, positions, targets } = self.mask(batch.ids(), batch.offsets(), examples, moment);
         (batch.masked(ids, positions), targets)
@@ -121,8 +121,8 @@ impl Masker {
 
     /// Hides tokens of a packed batch.
     ///
-    /// Shapes: `ids` [N]; `offsets`, where each sequence begins and the end of the last, [B + 1]; `rows`, the number that
-    /// each sequence has among all, [B].
+    /// Shapes: `ids` `[N]`; `offsets`, where each sequence begins and the end of the last, [B + 1]; `rows`, the number that
+    /// each sequence has among all, `[B]`.
     pub fn mask(&self, ids: &[u32], offsets: &[usize], rows: &[usize], moment: Moment) -> Masked {
         assert_eq!(offsets.len(), rows.len() + 1, "every sequence has a row");
         let mut masked = Masked { ids: ids.to_vec(), ..Masked::default() };

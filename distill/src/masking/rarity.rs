@@ -15,7 +15,7 @@ impl Rarity {
     /// The power of DistilBERT.
     pub const POWER: f64 = 0.7;
 
-    /// Weighs tokens by `max(count, 1)^-power`. `counts`: how often each id is there, [V].
+    /// Weighs tokens by `max(count, 1)^-power`. `counts`: how often each id is there, `[V]`.
     pub fn of(counts: &[u64], power: f64) -> Self {
         let weight = |&count: &u64| libm::pow(count.max(1) as f64, -power);
         Rarity { weights: counts.iter().map(weight).collect() }

@@ -63,11 +63,11 @@ pub struct Target<'a, F> {
     pub soft: Option<ArrayView2<'a, F>>,
     /// The gold labels, `[B]`.
     pub gold: &'a [Gold],
-    /// What goes on inside the teacher, as far as [`Objective::tapped`] asks.
+    /// What goes on inside the teacher, as far as [`Objective::comparison`] asks.
     pub inside: Option<&'a Outputs<F>>,
     /// Where the sequences of the packed batch begin, [B + 1].
     pub offsets: &'a [usize],
-    /// The words that were masked, [M].
+    /// The words that were masked, `[M]`.
     pub words: &'a [u32],
 }
 

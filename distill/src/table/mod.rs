@@ -10,9 +10,9 @@
 //! classes   U16 [n]          of each row the number of its label in `labels`, from 1; 0 for none
 //!  or values  F32 [n]        of a regression the label itself; not a number for none
 //! lengths   U16 or U32 [n]   the tokens of each row
-//! ids       U16 or U32 [N]   all tokens, row after row
+//! ids       U16 or U32 `[N]`   all tokens, row after row
 //! keys      U8  [n, 16]      the keys in that order: hashes that tell an example from all others
-//! segments  U8  [N]          the segment of each token; not there when all are of the first
+//! segments  U8  `[N]`          the segment of each token; not there when all are of the first
 //! metadata  `distill`        JSON: version, settings, the data file's stamp, its different labels and their lines
 //! ```
 //!

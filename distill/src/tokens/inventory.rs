@@ -13,9 +13,9 @@ pub struct Inventory {
     pub mask_id: Option<u32>,
     /// The id of what the vocabulary has no piece for: `[UNK]`, `<unk>`.
     pub unknown_id: Option<u32>,
-    /// Whether an id is one of the tokenizer's special tokens, the unknown one among them, [V].
+    /// Whether an id is one of the tokenizer's special tokens, the unknown one among them, `[V]`.
     pub special: Vec<bool>,
-    /// Whether an id goes on with the word of the token before it, [V]; nothing where the pieces do not say.
+    /// Whether an id goes on with the word of the token before it, `[V]`; nothing where the pieces do not say.
     pub continues: Option<Vec<bool>>,
 }
 
