@@ -30,9 +30,10 @@ pub use survey::{Classes, Survey, Window};
 pub use table::Table;
 
 use crate::data::{Row, RowWriter};
+use crate::draws::Draws;
 use crate::threads;
 use anyhow::Result;
-use copies::{Draws, Slot, copy};
+use copies::{Slot, copy};
 use seen::key_of;
 use serde::Serialize;
 use std::io::Write;
@@ -236,7 +237,7 @@ impl Augmenter {
         let Material { row, place, slots } = material;
         let Settings { replace, seed, .. } = self.settings;
         let vary = |side: usize, text: &str, number: usize| {
-            let draws = Draws::new(seed, (first + place) as u64, side as u64, number as u64);
+            let draws = Draws::new(&[seed, (first + place) as u64, side as u64, number as u64]);
             copy(text, &slots[side], replace, draws)
         };
         numbers

@@ -19,8 +19,10 @@ pub struct Inventory {
     pub continues: Option<Vec<bool>>,
 }
 
-const MASKS: &[&str] = &["[MASK]", "<mask>"];
-const UNKNOWNS: &[&str] = &["[UNK]", "<unk>"];
+/// What models of all families call the token that hides another.
+pub(super) const MASKS: &[&str] = &["[MASK]", "<mask>"];
+/// What they call the token for what they do not know.
+pub(super) const UNKNOWNS: &[&str] = &["[UNK]", "<unk>"];
 /// What special tokens of all families are called, should a file not mark them as such.
 const SPECIALS: &[&str] =
     &["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>", "<s>", "</s>", "<mask>"];

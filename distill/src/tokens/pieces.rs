@@ -1,14 +1,10 @@
 //! Which pieces of a vocabulary are whole words, and which pieces of a text stand for which part of it.
 
 use super::Tokenizer;
+use super::inventory::{MASKS, UNKNOWNS};
 use crate::threads;
 use anyhow::{Result, anyhow};
 use std::ops::Range;
-
-/// What models of all families call the token that hides a word.
-const MASKS: &[&str] = &["[MASK]", "<mask>"];
-/// What they call the token for what they do not know.
-const UNKNOWNS: &[&str] = &["[UNK]", "<unk>"];
 
 /// A text in tokens, perhaps with itself as the second of a pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
