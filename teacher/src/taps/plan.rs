@@ -133,10 +133,11 @@ impl<'a> Planner<'a> {
 
     /// Plans a signal with a row for each token, with nodes where it has to be computed once more.
     fn rows(&mut self, signal: Signal, number: usize, finding: &'a Finding<Rows>) -> Result<RowsPlan, Error> {
+        let site = self.found(signal, number, finding)?;
         if self.anatomy.hidden_size.is_none() {
             return Err(self.no_tap(signal, number, "the graph does not store its width"));
         }
-        Ok(match self.found(signal, number, finding)? {
+        Ok(match site {
             Rows::Tensor { name, layout } => RowsPlan { output: self.output(name), layout: *layout },
             Rows::Shifted { x, vector, part, width } => {
                 let sum = format!("{PREFIX}/{x}/{part}");
