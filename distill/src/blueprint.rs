@@ -8,7 +8,7 @@ use crate::tokens::Tokenizer;
 use anyhow::{Context, Result};
 use ndarray::ArrayView2;
 use std::path::{Path, PathBuf};
-use student::bert::{Bert, BertConfig, Family, PRESETS, Preset, ProblemType};
+use student::bert::{Bert, BertConfig, PRESETS, Preset, ProblemType};
 use student::weights::{Tensor, Weights};
 use student::{Architecture, Arena, checkpoint, import, init};
 
@@ -242,13 +242,6 @@ fn copy(bert: &Bert, params: &mut Arena, source: &Path, layers: Option<&[usize]>
     if weights.get("classifier.weight").map(|tensor| tensor.shape.as_slice()) != classifier {
         weights.remove("classifier.weight");
         weights.remove("classifier.bias");
-    }
-    if bert.config().model_type == Family::DistilBert && weights.get("pre_classifier.weight").is_none() {
-        // A pooler is followed by the tangent: as a map before the positive part it would start from something else.
-        for pooler in ["bert.pooler.dense", "pooler.dense"] {
-            weights.remove(&format!("{pooler}.weight"));
-            weights.remove(&format!("{pooler}.bias"));
-        }
     }
     let (has, wants) = (weights.num_layers(), bert.config().num_hidden_layers);
     if layers.is_none() && has != wants {

@@ -162,6 +162,10 @@ pub(crate) fn canonical(name: &str) -> String {
     if name.starts_with("cls.") {
         return name.to_owned();
     }
+    // It stands where BERT has its pooler, but what follows a pooler is the tangent: neither starts as the other.
+    if let Some(rest) = at_component(name, "pre_classifier.") {
+        return rest.to_owned();
+    }
     let name = &name_in_bert(name);
     let name = match name.rsplit_once('.') {
         Some((norm, "gamma")) => format!("{norm}.weight"),
@@ -258,6 +262,25 @@ mod tests {
             let (loaded, params) = load(&file, 1, None).unwrap();
             assert_eq!(params, [1.0, 2.0, 3.0, 4.0, 5.0], "{prefix}");
             assert_eq!((loaded.missing.len(), loaded.unused.len()), (0, 0), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_pooler_and_the_map_of_distilbert_before_its_classifier_are_not_taken_for_each_other() {
+        let of = |name: &str| {
+            let mut layout = Layout::default();
+            layout.scope(name).bias("bias", 1);
+            layout
+        };
+        for (file, model, is_the_same) in [
+            ("model.pre_classifier.bias", "pre_classifier", true),
+            ("bert.pooler.dense.bias", "pre_classifier", false),
+            ("pre_classifier.bias", "bert.pooler.dense", false),
+        ] {
+            let layout = of(model);
+            let mut params = Arena::zeros(&layout);
+            let loaded = weights(&[(file, &[1], &[1.0])]).load(&layout, &mut params, None).unwrap();
+            assert_eq!(loaded.loaded.len() == 1, is_the_same, "{file} for {model}");
         }
     }
 
