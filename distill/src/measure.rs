@@ -2,14 +2,13 @@
 
 use crate::corpus::Subject;
 use crate::examples::Examples;
-use crate::insight::{Insight, Pending};
-use crate::masking::{Masker, Moment};
+use crate::masking::Moment;
 use crate::metrics;
 use crate::metrics::argmax;
 use crate::names;
-use crate::objective::{Objective, Target, Totals};
+use crate::objective::Objective;
 use crate::task::{Gold, LabelSet};
-use crate::trainer::{self, Score};
+use crate::trainer::{self, Score, Supply};
 use anyhow::Result;
 use ndarray::{ArrayView1, ArrayView2};
 use serde_json::{Map, Value, json};
@@ -62,12 +61,8 @@ impl Score for Scorer<'_> {
 pub struct Closeness<'a> {
     /// What the student is trained for.
     pub objective: &'a Objective,
-    /// The texts.
-    pub examples: &'a Examples,
-    /// Whom to ask what goes on inside the teacher.
-    pub insight: Option<&'a Insight>,
-    /// What hides words, where the objective asks which were hidden.
-    pub masker: Option<&'a Masker>,
+    /// The texts, and what the objective asks of them.
+    pub supply: Supply<'a>,
 }
 
 impl Closeness<'_> {
@@ -79,36 +74,18 @@ impl Closeness<'_> {
     const BATCH: usize = 32;
 
     fn objective(&self, engine: &mut dyn Engine) -> Result<f64> {
-        let chosen: Vec<usize> = self.examples.spread(Self::TEXTS).collect();
-        let gold: Vec<Gold> = chosen.iter().map(|&example| self.examples.gold(example)).collect();
-        let totals = Totals::of(&gold, chosen.iter().map(|&example| self.examples.length(example)));
+        let chosen: Vec<usize> = self.supply.examples.spread(Self::TEXTS).collect();
         // The same words are hidden each time.
         let moment = Moment { seed: 0, epoch: 0 };
-        let hidden = |examples: &[usize]| {
-            let packed = self.examples.pack(examples);
-            match self.masker {
-                Some(masker) => masker.hide(packed, examples, moment),
-                None => (packed, Vec::new()),
-            }
-        };
-        let batches: Vec<_> =
-            chosen.chunks(Self::BATCH).map(|examples| (examples, hidden(examples))).collect();
-        let masked = batches.iter().map(|(_, (_, words))| words.len()).sum();
-        let totals = Totals { masked, ..totals };
+        let batch = |examples: &[usize]| self.supply.batch(examples.to_vec(), moment);
+        let batches: Vec<_> = chosen.chunks(Self::BATCH).map(batch).collect();
+        let totals = self.supply.totals(&batches);
         let mut sum = 0.0;
-        for (examples, (packed, words)) in batches {
-            let inside = self.insight.map(|insight| insight.ask(packed.clone()));
-            let outputs = engine.evaluate(&packed, self.objective.asked());
-            let (soft, gold) = self.examples.targets(examples);
-            let inside = inside.map(Pending::wait).transpose()?;
-            let target = Target {
-                soft: soft.as_ref().map(|soft| soft.view()),
-                gold: &gold,
-                inside: inside.as_ref(),
-                offsets: packed.offsets(),
-                words: &words,
-            };
-            sum += self.objective.evaluate(&outputs, &target, totals).0.total;
+        for batch in batches {
+            // One at a time: what goes on inside all of them would fill the memory.
+            let batch = self.supply.ask(batch);
+            let outputs = engine.evaluate(batch.packed(), self.objective.asked());
+            sum += self.supply.evaluate(self.objective, batch, &outputs, totals)?.0.total;
         }
         Ok(sum)
     }

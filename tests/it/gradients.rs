@@ -4,6 +4,7 @@ use crate::support::tiny;
 use distill::objective::{Loss, Objective, Target, Term, Totals};
 use distill::task::Gold;
 use ndarray::{Array2, Array3};
+use std::ops::Range;
 use student::architecture::{DropoutKey, Mode};
 use student::bert::{Bert, BertConfig};
 use student::engine::{CpuEngine, Engine};
@@ -80,6 +81,24 @@ fn gradient(bert: &Bert, params: &Arena<f64>, asked: &Asked) -> Arena<f64> {
     grads
 }
 
+/// Checks the gradients of these parameters against finite differences.
+fn check(bert: &Bert, params: &Arena<f64>, asked: &Asked, elements: Range<usize>) {
+    let grads = gradient(bert, params, asked);
+    let check = check_elements(grads.data(), elements, |i, delta| {
+        let mut moved = params.clone();
+        moved.data_mut()[i] += delta;
+        loss(bert, &moved, asked)
+    });
+    assert!(check.worst < 1e-6, "{asked:?}: {check:?}");
+}
+
+/// Appends noise for the parameters that the model was given since.
+fn widened(bert: &Bert, params: &Arena<f64>) -> Arena<f64> {
+    let mut wider = params.data().to_vec();
+    wider.extend(noise2::<f64>([1, bert.layout().num_parameters() - wider.len()], 8));
+    Arena::from_vec(bert.layout(), wider).unwrap()
+}
+
 fn mode() -> Mode {
     Mode::Train(DropoutKey { seed: 11, pass: 2 })
 }
@@ -97,13 +116,7 @@ fn the_gradient_of_every_parameter_matches_finite_differences_whatever_is_asked(
         Asked { hidden: vec![0], ..Asked::default() },
     ];
     for asked in partly {
-        let grads = gradient(&bert, &params, &asked);
-        let check = check_elements(grads.data(), 0..grads.data().len(), |i, delta| {
-            let mut moved = params.clone();
-            moved.data_mut()[i] += delta;
-            loss(&bert, &moved, &asked)
-        });
-        assert!(check.worst < 1e-6, "{asked:?}: {check:?}");
+        check(&bert, &params, &asked, 0..params.data().len());
     }
 }
 
@@ -113,18 +126,10 @@ fn hidden_states_are_shown_in_the_width_of_the_projection_and_it_learns() {
     let plain = bert.layout().num_parameters();
     let bert = bert.projecting(5);
     assert_eq!(bert.layout().num_parameters() - plain, 6 * 5 + 5);
-    let mut wider = params.data().to_vec();
-    wider.extend(noise2::<f64>([1, 35], 8));
-    let params = Arena::from_vec(bert.layout(), wider).unwrap();
+    let params = widened(&bert, &params);
     let (outputs, _) = bert.forward(&(&params).into(), &batch(), &all(), mode());
     assert!(outputs.hidden.iter().all(|hidden| hidden.dim() == (9, 5)));
-    let grads = gradient(&bert, &params, &all());
-    check_elements(grads.data(), plain..plain + 35, |i, delta| {
-        let mut moved = params.clone();
-        moved.data_mut()[i] += delta;
-        loss(&bert, &moved, &all())
-    })
-    .assert_below(1e-6);
+    check(&bert, &params, &all(), plain..plain + 35);
 }
 
 #[test]
@@ -135,17 +140,9 @@ fn the_head_for_words_and_the_table_that_it_shares_have_gradients_that_match_fin
     let head = 6 * 6 + 6 + 2 * 6 + 9;
     assert_eq!(bert.layout().num_parameters() - plain, head, "the word table is not stored twice");
     assert!(bert.layout().table().is_none(), "no row of it may wait for its update");
-    let mut wider = params.data().to_vec();
-    wider.extend(noise2::<f64>([1, head], 8));
-    let params = Arena::from_vec(bert.layout(), wider).unwrap();
+    let params = widened(&bert, &params);
     for asked in [Asked { words: true, ..Asked::default() }, Asked { words: true, ..all() }] {
-        let grads = gradient(&bert, &params, &asked);
-        let check = check_elements(grads.data(), 0..grads.data().len(), |i, delta| {
-            let mut moved = params.clone();
-            moved.data_mut()[i] += delta;
-            loss(&bert, &moved, &asked)
-        });
-        assert!(check.worst < 1e-6, "{asked:?}: {check:?}");
+        check(&bert, &params, &asked, 0..params.data().len());
     }
     let (alone, kept) = bert.alone(&params.cast()).unwrap();
     assert_eq!((alone.layout().num_parameters(), kept.data().len()), (plain, plain));

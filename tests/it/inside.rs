@@ -128,6 +128,17 @@ fn a_narrower_student_starts_with_its_teachers_embeddings() {
     assert!(said.contains("the student of 999"), "{said}");
 }
 
+#[test]
+fn controls_of_a_job_in_stages_can_be_resumed_as_its_student_can() {
+    let dir = prepared();
+    dir.write("recipe.toml", RECIPE);
+    let train = format!("train {DATA} --student narrow.json --recipe recipe.toml --controls --out out");
+    dir.ok(&train);
+    let before = dir.read("out/controls/shuffled/model.safetensors");
+    dir.ok(&format!("{train} --resume"));
+    assert!(dir.read("out/controls/shuffled/model.safetensors") == before);
+}
+
 /// Documents of a few lines of the made-up language.
 fn plain_text() -> String {
     let sentences = corpus::tsv(240, 3);

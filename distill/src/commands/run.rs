@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::report::count;
 use crate::run_folder::RunFolder;
 use crate::track::{About, Destination, Ending, Trackers};
-use crate::trainer::{CheckpointFolder, Event, Outcome, Score, Trainer};
+use crate::trainer::{CheckpointFolder, Event, Outcome, Score, Supply, Trainer};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -160,8 +160,8 @@ impl Run<'_> {
     ) -> Result<(Outcome, String)> {
         let objective = self.objective;
         let scorer = Scorer::of(self.subject, self.eval);
-        let closeness =
-            Closeness { objective, examples: self.eval, insight: self.insight, masker: self.masker };
+        let supply = |examples| Supply { examples, insight: self.insight, masker: self.masker };
+        let closeness = Closeness { objective, supply: supply(self.eval) };
         let (score, score_name): (Option<&dyn Score>, _) = match &scorer {
             // A head that learns nothing cannot be judged by what it says.
             _ if !objective.asked().logits => (Some(&closeness), Closeness::NAME.to_owned()),
@@ -179,9 +179,7 @@ impl Run<'_> {
         let outcome = Trainer {
             engine,
             objective,
-            train: self.train,
-            insight: self.insight,
-            masker: self.masker,
+            supply: supply(self.train),
             settings: &self.recipe.train,
             score,
             checkpoint,

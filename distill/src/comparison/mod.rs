@@ -39,6 +39,7 @@ use crate::cost::{self, ModelCost};
 use crate::log::read_curves;
 use crate::report::{CurveReport, DataFacts, MeasureFacts, Method, ModelReport, Report, SCHEMA_VERSION};
 use crate::task::{Gold, Metric};
+use crate::threads;
 use anyhow::Result;
 use classes::Matter;
 use measures::Measure;
@@ -167,8 +168,7 @@ fn judge_all(
     threads: usize,
     console: &Console,
 ) -> Vec<(Evidence, Facts)> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 { cores() } else { threads };
+    let threads = threads::count(threads);
     let progress = SharedProgress::new(
         console.progress("judge", answers.len() * matter.resampling.resamples),
         "resamples",

@@ -47,7 +47,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Reads a recipe, a file or one that comes with the program, or the defaults when there is none, and lays `--set section.key=value` over it.
+    /// Reads a recipe, a file or one that comes with the program, or the defaults when there is none, and lays
+    /// `--set section.key=value` over it.
     ///
     /// # Errors
     /// When the file is no TOML, or a setting is unknown or of the wrong type.

@@ -1,5 +1,6 @@
 //! Work on many texts, divided among threads.
 
+use crate::threads;
 use anyhow::{Result, anyhow};
 
 /// Gives each of `threads` threads (0: all cores) as many of the texts, and returns what they make of them in the order
@@ -9,9 +10,7 @@ pub(super) fn in_parts<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&[T]) -> Result<R> + Sync,
 ) -> Vec<Result<R>> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 { cores() } else { threads };
-    let chunk = texts.len().div_ceil(threads).max(1);
+    let chunk = texts.len().div_ceil(threads::count(threads)).max(1);
     std::thread::scope(|scope| {
         let work = &work;
         let workers: Vec<_> = texts.chunks(chunk).map(|texts| scope.spawn(move || work(texts))).collect();

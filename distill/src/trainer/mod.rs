@@ -4,25 +4,24 @@
 //! at update `n` depends on the recipe, the data and `n` alone, so that a run that was interrupted continues to the same
 //! bits.
 
+mod batch;
 mod checkpoint;
 mod health;
 
+pub use batch::{Batch, Supply};
 pub use checkpoint::CheckpointFolder;
 use checkpoint::Progress;
 
 use crate::batches::{BatchSize, Course, Lengths, Until};
 use crate::error::explained;
 use crate::examples::Examples;
-use crate::insight::{Insight, Pending};
-use crate::masking::{Masker, Moment};
-use crate::objective::{Evaluation, Objective, Target, Totals};
+use crate::masking::Moment;
+use crate::objective::{Evaluation, Objective};
 use crate::recipe::TrainSection;
-use crate::task::Gold;
 use anyhow::Result;
 use ndarray::{Array2, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
 use student::Asked;
-use student::PackedBatch;
 use student::engine::{DropoutKey, Engine};
 use student::optim::{AdamWStep, Schedule};
 
@@ -90,11 +89,7 @@ pub struct Trainer<'a> {
     /// What it is trained for.
     pub objective: &'a Objective,
     /// What it is trained on.
-    pub train: &'a Examples,
-    /// Whom to ask what goes on inside the teacher, where the objective compares that.
-    pub insight: Option<&'a Insight>,
-    /// What hides words, where the objective asks which were hidden.
-    pub masker: Option<&'a Masker>,
+    pub supply: Supply<'a>,
     /// The settings, with nothing left undecided.
     pub settings: &'a TrainSection,
     /// How the student is judged; nothing when there is nothing to judge it on.
@@ -121,9 +116,9 @@ impl Trainer<'_> {
         let mut next = None;
         while progress.step < total && !progress.stopped_early {
             let number = progress.step;
-            let lesson = next.take().map_or_else(|| self.prepare(&mut course, number), Ok)?;
+            let lesson = next.take().unwrap_or_else(|| self.prepare(&mut course, number));
             // The teacher reads the next batches while the student learns from these.
-            next = (number + 1 < total).then(|| self.prepare(&mut course, number + 1)).transpose()?;
+            next = (number + 1 < total).then(|| self.prepare(&mut course, number + 1));
             let step = self.update(lesson, number, total)?;
             progress
                 .health
@@ -150,43 +145,25 @@ impl Trainer<'_> {
     }
 
     /// Packs the batches of the update with this number, counted from 0, and asks the teacher about them.
-    fn prepare(&self, course: &mut Course<'_>, number: u64) -> Result<Lesson> {
+    fn prepare(&self, course: &mut Course<'_>, number: u64) -> Lesson {
         let (epoch, batches) = course.step(number);
-        let ask = |examples: Vec<usize>| {
-            let moment = Moment { seed: self.settings.seed, epoch: epoch as u64 };
-            let packed = self.train.pack(&examples);
-            let (packed, words) = match self.masker {
-                Some(masker) => masker.hide(packed, &examples, moment),
-                None => (packed, Vec::new()),
-            };
-            let inside = self.insight.map(|insight| insight.ask(packed.clone()));
-            Batch { examples, packed, words, inside }
-        };
-        Ok(Lesson { epoch, batches: batches.into_iter().map(ask).collect() })
+        let moment = Moment { seed: self.settings.seed, epoch: epoch as u64 };
+        let batch = |examples| self.supply.ask(self.supply.batch(examples, moment));
+        Lesson { epoch, batches: batches.into_iter().map(batch).collect() }
     }
 
     /// Makes the update with this number, counted from 0.
     fn update(&mut self, lesson: Lesson, number: u64, total: u64) -> Result<Step> {
         let settings = self.settings;
-        let (totals, lesson_epoch) = (lesson.totals(self.train), lesson.epoch);
+        let totals = self.supply.totals(&lesson.batches);
         let mut sum = Evaluation { total: 0.0, terms: vec![0.0; self.objective.terms().len()] };
         let mut tokens = 0;
         for (i, batch) in lesson.batches.into_iter().enumerate() {
             let key =
                 DropoutKey { seed: settings.seed, pass: number * settings.accumulate as u64 + i as u64 };
-            let Batch { examples, packed, words, inside } = batch;
-            tokens += packed.num_tokens();
-            let outputs = self.engine.forward(&packed, self.objective.asked(), key);
-            let (soft, gold) = self.train.targets(&examples);
-            let inside = inside.map(Pending::wait).transpose()?;
-            let target = Target {
-                soft: soft.as_ref().map(|soft| soft.view()),
-                gold: &gold,
-                inside: inside.as_ref(),
-                offsets: packed.offsets(),
-                words: &words,
-            };
-            let (evaluation, d_outputs) = self.objective.evaluate(&outputs, &target, totals);
+            tokens += batch.packed().num_tokens();
+            let outputs = self.engine.forward(batch.packed(), self.objective.asked(), key);
+            let (evaluation, d_outputs) = self.supply.evaluate(self.objective, batch, &outputs, totals)?;
             self.engine.backward(d_outputs)?;
             sum.total += evaluation.total;
             sum.terms.iter_mut().zip(&evaluation.terms).for_each(|(sum, term)| *sum += term);
@@ -197,7 +174,7 @@ impl Trainer<'_> {
             sum.total = f64::NAN;
         }
         let learning_rate = step.learning_rate;
-        let (epoch, examples) = (lesson_epoch + 1, totals.examples);
+        let (epoch, examples) = (lesson.epoch + 1, totals.examples);
         Ok(Step {
             step: number + 1,
             total,
@@ -249,28 +226,6 @@ impl Trainer<'_> {
 struct Lesson {
     epoch: usize,
     batches: Vec<Batch>,
-}
-
-/// Some examples, as the student and its teacher read them.
-struct Batch {
-    examples: Vec<usize>,
-    packed: PackedBatch,
-    words: Vec<u32>,
-    inside: Option<Pending>,
-}
-
-impl Lesson {
-    fn totals(&self, train: &Examples) -> Totals {
-        let gold: Vec<Gold> = self
-            .batches
-            .iter()
-            .flat_map(|batch| &batch.examples)
-            .map(|&example| train.gold(example))
-            .collect();
-        let lengths = self.batches.iter().flat_map(|batch| batch.packed.sequences()).map(|it| it.len());
-        let masked = self.batches.iter().map(|batch| batch.words.len()).sum();
-        Totals { masked, ..Totals::of(&gold, lengths) }
-    }
 }
 
 /// Returns what the student says about every example, [examples, C], without dropout.

@@ -12,10 +12,9 @@ pub(crate) use family::name_in_bert;
 pub use passes::BertSaved;
 pub use presets::{PRESETS, Preset};
 
-use crate::architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
-use crate::export::onnx::GraphBuilder;
+use crate::architecture::Asked;
 use crate::layers::{Embeddings, EncoderLayer, EncoderSizes, Linear, SequenceHead, Sites, Squash, WordsHead};
-use crate::{Arena, Error, Layout, PackedBatch, Params, Real, Slot};
+use crate::{Arena, Error, Layout, Slot};
 
 /// A BERT encoder with a head for whole texts.
 pub struct Bert {
@@ -124,35 +123,3 @@ impl Bert {
 
 /// The name of the projection in a layout.
 const PROJECTION: &str = "projection";
-
-impl Architecture for Bert {
-    type Saved<F: Real> = BertSaved<F>;
-
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn forward<F: Real>(
-        &self,
-        params: &Params<'_, F>,
-        batch: &PackedBatch,
-        asked: &Asked,
-        mode: Mode,
-    ) -> (Outputs<F>, BertSaved<F>) {
-        self.pass_forward(params, batch, asked, mode)
-    }
-
-    fn backward<F: Real>(
-        &self,
-        params: &Params<'_, F>,
-        saved: BertSaved<F>,
-        d_outputs: OutputGrads<F>,
-        grads: &mut Arena<F>,
-    ) {
-        self.pass_backward(params, saved, d_outputs, grads);
-    }
-
-    fn lower(&self, params: &Arena, graph: &mut GraphBuilder) {
-        graph::lower(self, params, graph);
-    }
-}

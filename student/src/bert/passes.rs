@@ -1,14 +1,15 @@
-//! BERT forward and backward, side by side.
+//! BERT as an architecture: forward and backward, side by side.
 
-use super::Bert;
-use crate::architecture::{Asked, Mode, OutputGrads, Outputs};
+use super::{Bert, graph};
+use crate::architecture::{Architecture, Asked, Mode, OutputGrads, Outputs};
 use crate::batch::Readout;
+use crate::export::onnx::GraphBuilder;
 use crate::kernels::{self, Gradient, Input};
 use crate::layers::{
     EmbeddingsSaved, EncoderLayerSaved, Inside, LinearSaved, SequenceHeadSaved, Want, WordsHead,
     WordsHeadSaved,
 };
-use crate::{Arena, PackedBatch, Params, Real};
+use crate::{Arena, Layout, PackedBatch, Params, Real};
 use ndarray::{Array2, Array3, Axis};
 
 /// What the backward pass of [`Bert`] needs.
@@ -23,8 +24,14 @@ pub struct BertSaved<F> {
     words: Option<WordsHeadSaved<F>>,
 }
 
-impl Bert {
-    pub(super) fn pass_forward<F: Real>(
+impl Architecture for Bert {
+    type Saved<F: Real> = BertSaved<F>;
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn forward<F: Real>(
         &self,
         params: &Params<'_, F>,
         batch: &PackedBatch,
@@ -75,7 +82,7 @@ impl Bert {
         (outputs, BertSaved { asked, offsets, chosen, embeddings, layers, projected, head, words })
     }
 
-    pub(super) fn pass_backward<F: Real>(
+    fn backward<F: Real>(
         &self,
         params: &Params<'_, F>,
         saved: BertSaved<F>,
@@ -115,6 +122,12 @@ impl Bert {
         self.embeddings.backward(params, embeddings, d, grads);
     }
 
+    fn lower(&self, params: &Arena, graph: &mut GraphBuilder) {
+        graph::lower(self, params, graph);
+    }
+}
+
+impl Bert {
     /// Returns the gradient of what comes out of the last layer that was computed.
     fn head_backward<F: Real>(
         &self,

@@ -27,7 +27,7 @@ pub fn train(args: &ExportArgs, steps: u64, folder: &Path, opener: &Opener<'_>) 
     let folder = RunFolder::open(folder, Existing::Refuse, RECIPE)?;
     let besides = Besides::default();
     let (lesson, recipe, blueprint) = Lesson::prepare(recipe(args, steps)?, &folder, &besides, opener)?;
-    match lesson.teach(&recipe, &folder, blueprint)? {
+    match lesson.teach(&recipe, (&folder, RECIPE), blueprint)? {
         Some(_) => Bundle::open(folder.path()),
         None => Err(explained(
             "the training was interrupted; nothing was exported",

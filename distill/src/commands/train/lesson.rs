@@ -46,7 +46,6 @@ pub struct Lesson<'a> {
     sources: BTreeMap<String, String>,
     /// The sizes of the teacher and whom to ask about its inside, where the objective compares that.
     inside: Option<(Sizes, Insight)>,
-    settings: &'a str,
     tracked: &'a [Destination],
     opener: &'a Opener<'a>,
 }
@@ -92,8 +91,9 @@ impl<'a> Lesson<'a> {
         Control::check(besides.controls, &objective, train.num_labelled())?;
         let sizes =
             objective.looks_inside().then(|| sizes_inside(&teacher, &objective, tokenizers)).transpose()?;
-        if let Some(sizes) = sizes {
-            console.say(super::stages::layers(&between(&recipe, &blueprint, sizes)?));
+        let compared = sizes.map(|sizes| between(&recipe, &blueprint, sizes)).transpose()?;
+        if let Some(objective) = &compared {
+            console.say(super::stages::layers(objective));
         }
         let mut eval_of_teacher = eval.clone();
         if recipe.data.read == Read::Corpus && objective.needs_logits() {
@@ -116,8 +116,8 @@ impl<'a> Lesson<'a> {
         recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
         recipe.data.max_length = Some(subject.max_length);
         let sources = sources(Some(&teacher), &train, &eval)?;
-        let inside = match sizes {
-            Some(sizes) => Some((sizes, insight(teacher, &between(&recipe, &blueprint, sizes)?)?)),
+        let inside = match sizes.zip(compared) {
+            Some((sizes, objective)) => Some((sizes, insight(teacher, &objective)?)),
             // It has said all that it will be asked: its memory is the student's now.
             None => None,
         };
@@ -130,21 +130,21 @@ impl<'a> Lesson<'a> {
             tokenizer: student_tokenizer,
             sources,
             inside,
-            settings: besides.settings,
             tracked: besides.tracked,
             opener,
         };
         Ok((lesson, recipe, blueprint))
     }
 
-    /// Trains a student by a resolved recipe, into a folder. Returns nothing when interrupted.
+    /// Trains a student by a resolved recipe, into a folder; `settings` is the file there that the recipe is written to.
+    /// Returns nothing when interrupted.
     ///
     /// # Errors
     /// As [`Run::execute`].
     pub fn teach(
         &self,
         recipe: &Recipe,
-        folder: &RunFolder,
+        (folder, settings): (&RunFolder, &str),
         mut blueprint: Blueprint,
     ) -> Result<Option<Finished>> {
         let mut objective = recipe.objective.objective()?;
@@ -168,7 +168,7 @@ impl<'a> Lesson<'a> {
         let run = Run {
             folder,
             recipe,
-            settings: self.settings,
+            settings,
             objective: &objective,
             subject: &self.subject,
             train: &train,

@@ -25,24 +25,16 @@ pub fn run(args: &TrainArgs, common: &Common, console: &Console) -> Result<()> {
     let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
     let controls: &[Control] = if args.controls { &Control::ALL } else { &[] };
-    let besides = Besides { tracked: &args.training.track, controls, ..Besides::default() };
-    distil(recipe, &folder, &besides, common, console)
+    distil(recipe, &folder, &Besides { tracked: &args.training.track, controls }, common, console)
 }
 
 /// What is wanted besides the student.
+#[derive(Default)]
 pub struct Besides<'a> {
     /// Where its run can be followed, besides its folder.
     pub tracked: &'a [Destination],
     /// The controls that are trained after it.
     pub controls: &'a [Control],
-    /// The name of the file that its settings are written to.
-    pub settings: &'a str,
-}
-
-impl Default for Besides<'_> {
-    fn default() -> Self {
-        Besides { tracked: &[], controls: &[], settings: RECIPE }
-    }
 }
 
 /// Distils a student by a recipe, into a folder.
@@ -63,7 +55,7 @@ pub fn distil(
     let stages = recipe.stages()?;
     let Some((last, before)) = stages.split_last() else { return Ok(()) };
     let mut last = last.recipe.clone();
-    let mut settings = besides.settings;
+    let mut settings = RECIPE;
     if !before.is_empty() {
         console.say(stages::table(&stages));
         bundle::write_text(&folder.join(RECIPE), &recipe.to_toml())?;
@@ -71,16 +63,15 @@ pub fn distil(
         last.student.start_from(&start);
         settings = stages::SETTINGS;
     }
-    let besides = Besides { settings, ..*besides };
-    let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, &besides, &opener)?;
+    let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, besides, &opener)?;
     let beginners: Vec<_> = besides.controls.iter().map(|_| blueprint.again()).collect();
-    let Some(student) = lesson.teach(&recipe, folder, blueprint)? else { return Ok(()) };
+    let Some(student) = lesson.teach(&recipe, (folder, settings), blueprint)? else { return Ok(()) };
     let mut controls = Vec::new();
     for (&control, beginner) in besides.controls.iter().zip(beginners) {
         console.say(format_args!("\ncontrol: {}", control.describe()));
         let recipe = control.recipe(&recipe, lesson.subject.is_regression());
         let folder = folder.inner(&Path::new(controls::FOLDER).join(control.name()), RECIPE)?;
-        let Some(finished) = lesson.teach(&recipe, &folder, beginner)? else { return Ok(()) };
+        let Some(finished) = lesson.teach(&recipe, (&folder, RECIPE), beginner)? else { return Ok(()) };
         controls.push((folder, finished));
     }
     let students: Vec<_> = std::iter::once((folder, &student))

@@ -1,6 +1,6 @@
 //! Stages: runs one after the other, each of which starts with the student that the one before left behind.
 
-use super::{Besides, Lesson, Opener};
+use super::{Besides, Lesson, Opener, RECIPE};
 use crate::bundle;
 use crate::error::explained;
 use crate::objective::Objective;
@@ -42,7 +42,7 @@ pub(super) fn run(
             bundle::write_text(&inner.join(SETTINGS), &settings)?;
             let besides = Besides { tracked, ..Besides::default() };
             let (lesson, recipe, blueprint) = Lesson::prepare(recipe, &inner, &besides, opener)?;
-            if lesson.teach(&recipe, &inner, blueprint)?.is_none() {
+            if lesson.teach(&recipe, (&inner, RECIPE), blueprint)?.is_none() {
                 return Ok(None);
             }
         }
