@@ -4,7 +4,7 @@
 use crate::data::{self, Columns, Dataset, Format, Reading, Row};
 use crate::error::explained;
 use crate::examples::Examples;
-use crate::recipe::DataSection;
+use crate::recipe::{DataSection, Read};
 use crate::table::{Content, Source, Table};
 use crate::task::{Gold, Kind, LabelSet, RawLabels, Task, align, label_set_of, score};
 use crate::text::Pairs;
@@ -64,7 +64,8 @@ impl Subject {
         }
         let count = num_classes.or(own.as_ref().map(Vec::len));
         let unnamed = || count.map(|count| (0..count).map(|id| format!("LABEL_{id}")).collect::<Vec<_>>());
-        let names = section.labels.clone().or(own.clone()).or_else(unnamed).ok_or_else(|| {
+        let names = section.labels.clone().or(own.clone()).or_else(unnamed).or_else(|| unjudged(section));
+        let names = names.ok_or_else(|| {
             explained(
                 "the model does not say which classes it has",
                 "name them with `--labels`, in the model's order",
@@ -230,6 +231,11 @@ impl Corpus {
     pub fn encode(&self, tokenizer: &Tokenizer, threads: usize) -> Result<Encodings> {
         tokenizer.encode(&self.dataset.texts(), threads)
     }
+}
+
+/// Returns the names of the classes where none are learnt: those that a model has in the ecosystem before it has learnt any.
+fn unjudged(section: &DataSection) -> Option<Vec<String>> {
+    (section.read == Read::Corpus).then(|| vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()])
 }
 
 fn named_task(section: &DataSection, regression: bool) -> Result<Task> {

@@ -68,13 +68,18 @@ pub struct Closeness<'a> {
 impl Closeness<'_> {
     /// What the score is called: the objective with its sign turned, so that higher is better.
     pub const NAME: &'static str = "negative_objective";
-    /// The texts that are looked at, at most: the teacher reads them anew each time.
+    /// The texts that are looked at, at most: the teacher may have to read them anew each time.
     const TEXTS: usize = 512;
     /// The texts of a batch.
     const BATCH: usize = 32;
 
+    /// Returns which examples are looked at.
+    pub fn texts(examples: &Examples) -> impl ExactSizeIterator<Item = usize> {
+        examples.spread(Self::TEXTS)
+    }
+
     fn objective(&self, engine: &mut dyn Engine) -> Result<f64> {
-        let chosen: Vec<usize> = self.supply.examples.spread(Self::TEXTS).collect();
+        let chosen: Vec<usize> = Self::texts(self.supply.examples).collect();
         // The same words are hidden each time.
         let moment = Moment { seed: 0, epoch: 0 };
         let batch = |examples: &[usize]| self.supply.batch(examples.to_vec(), moment);

@@ -54,6 +54,7 @@ mod signature;
 mod taps;
 mod teacher;
 mod tokens;
+mod words;
 mod workers;
 
 pub use config::ModelConfig;
@@ -65,3 +66,4 @@ pub use signature::{Dimension, Element, Names, Signature, TensorInfo};
 pub use taps::{Anatomy, Finding, Layer, Signals, Site, Taps};
 pub use teacher::Teacher;
 pub use tokens::Tokens;
+pub use words::{LikelyWords, WordsAsked};

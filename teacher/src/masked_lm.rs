@@ -72,37 +72,40 @@ impl MaskedLm {
     }
 }
 
-/// Returns row `places[b]` of each `b`, [batch, V]; the shape, where the logits are not [batch, length, V].
+/// Returns the rows `[b, t]` at these places, [places, V]; the shape, where the logits are not [batch, length, V].
 pub(crate) fn rows_at<T: Copy>(
     logits: ArrayViewD<'_, T>,
-    places: &[usize],
-    length: usize,
+    places: &[[usize; 2]],
+    [batch, length]: [usize; 2],
     float: impl Fn(T) -> f32,
 ) -> Result<Array2<f32>, Vec<usize>> {
     let shape = logits.shape().to_vec();
     match logits.into_dimensionality::<Ix3>() {
-        Ok(logits) if shape[..2] == [places.len(), length] && shape[2] > 0 => {
+        Ok(logits) if shape[..2] == [batch, length] && shape[2] > 0 => {
             Ok(Array2::from_shape_fn([places.len(), shape[2]], |(row, word)| {
-                float(logits[[row, places[row], word]])
+                let [sequence, position] = places[row];
+                float(logits[[sequence, position, word]])
             }))
         }
         _ => Err(shape),
     }
 }
 
-/// Returns the indices of the `count` largest numbers, largest first; or the first number that is not finite.
-pub(crate) fn best(row: ArrayView1<'_, f32>, count: usize) -> Result<Vec<u32>, (usize, f32)> {
+/// Returns the indices of the `count` largest numbers, largest first, and those of all others in no order; or the first
+/// number that is not finite.
+pub(crate) fn best(row: ArrayView1<'_, f32>, count: usize) -> Result<[Vec<u32>; 2], (usize, f32)> {
     if let Some((index, &value)) = row.iter().enumerate().find(|(_, value)| !value.is_finite()) {
         return Err((index, value));
     }
     let mut order: Vec<u32> = (0..row.len() as u32).collect();
     let larger = |a: &u32, b: &u32| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b));
+    let mut others = Vec::new();
     if count < order.len() {
         order.select_nth_unstable_by(count, larger);
-        order.truncate(count);
+        others = order.split_off(count);
     }
     order.sort_unstable_by(larger);
-    Ok(order)
+    Ok([order, others])
 }
 
 #[cfg(test)]
@@ -115,23 +118,27 @@ mod tests {
     fn the_largest_come_first_and_of_equals_the_first() {
         let row = array![0.5, 3.0, -1.0, 3.0, 2.0];
         for (count, expected) in [(0, &[][..]), (1, &[1]), (3, &[1, 3, 4]), (9, &[1, 3, 4, 0, 2])] {
-            assert_eq!(best(row.view(), count).expect("finite"), expected, "{count}");
+            let [best, others] = best(row.view(), count).expect("finite");
+            assert_eq!(best, expected, "{count}");
+            assert_eq!(best.len() + others.len(), row.len());
+            assert!(others.iter().all(|other| !best.contains(other)));
         }
         let broken = array![0.0, f32::NAN, f32::INFINITY];
         assert_eq!(best(broken.view(), 1).expect_err("not finite").0, 1);
     }
 
     #[test]
-    fn one_row_of_each_sequence_is_taken_and_other_shapes_are_told() {
+    fn rows_are_taken_at_their_places_and_other_shapes_are_told() {
         let logits = Array::from_shape_fn([2, 3, 4], |(b, t, v)| (100 * b + 10 * t + v) as f64);
         let narrow = |value: f64| value as f32;
-        let rows = rows_at(logits.view().into_dyn(), &[2, 0], 3, narrow).expect("the shape is right");
+        let places = [[0, 2], [1, 0]];
+        let rows = rows_at(logits.view().into_dyn(), &places, [2, 3], narrow).expect("the shape is right");
         assert_eq!(rows, array![[20.0, 21.0, 22.0, 23.0], [100.0, 101.0, 102.0, 103.0]]);
-        for (places, length) in [(&[0][..], 3), (&[0, 0], 2)] {
-            let shape = rows_at(logits.view().into_dyn(), places, length, narrow).expect_err("another shape");
+        for sizes in [[1, 3], [2, 2]] {
+            let shape = rows_at(logits.view().into_dyn(), &[], sizes, narrow).expect_err("another shape");
             assert_eq!(shape, [2, 3, 4]);
         }
         let flat = Array::<f64, _>::zeros([2, 4]);
-        assert_eq!(rows_at(flat.view().into_dyn(), &[0, 0], 3, narrow).expect_err("a matrix"), [2, 4]);
+        assert_eq!(rows_at(flat.view().into_dyn(), &places, [2, 3], narrow).expect_err("a matrix"), [2, 4]);
     }
 }

@@ -185,12 +185,12 @@ fn one_batch_is_learnt_by_heart() {
     });
     let mut engine = CpuEngine::new(bert.unwrap(), params, 1, Precision::F32).unwrap();
     let gold = [Gold::Class(2), Gold::Class(0), Gold::Class(1)];
-    let objective = Objective::new([Term { weight: 1.0, loss: Loss::CrossEntropy }]).unwrap();
+    let objective = Objective::new([Term { weight: 1.0.into(), loss: Loss::CrossEntropy }]).unwrap();
     let step = AdamWStep { learning_rate: 3e-3, ..AdamWStep::default() };
     let mut losses = Vec::new();
     for pass in 0..100 {
         let outputs = engine.forward(&batch(), objective.asked(), DropoutKey { seed: 1, pass });
-        let target = Target { soft: None, gold: &gold, inside: None, offsets: &[], words: &[] };
+        let target = Target { soft: None, gold: &gold, inside: None, offsets: &[], words: &[], likely: None };
         let (evaluation, d_outputs) = objective.evaluate(&outputs, &target, Totals::of(&gold, []));
         engine.backward(d_outputs).unwrap();
         engine.update(&step);

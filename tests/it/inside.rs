@@ -139,6 +139,35 @@ fn controls_of_a_job_in_stages_can_be_resumed_as_its_student_can() {
     assert!(dir.read("out/controls/shuffled/model.safetensors") == before);
 }
 
+#[test]
+fn what_was_kept_of_a_teachers_inside_teaches_as_what_is_computed_and_is_asked_once() {
+    let dir = prepared();
+    let terms = weights(&TERMS);
+    let train = format!(
+        "train {DATA} --student narrow.json {terms} --set objective.relation_heads=4 --max-steps 12 --lr 3e-3 \
+         --precision f32 --cache labels.safetensors"
+    );
+    dir.ok(&format!("{train} --out alongside"));
+    let said = dir.ok(&format!("{train} --cache-inside --out kept"));
+    assert!(
+        said.stderr.contains("inside of the teacher: 2") && said.stderr.contains("MB"),
+        "{}",
+        said.stderr
+    );
+    let again = dir.ok(&format!("{train} --cache-inside --out again"));
+    assert!(!again.stderr.contains("inside of the teacher"), "{}", again.stderr);
+    assert_eq!(dir.read("kept/model.safetensors"), dir.read("again/model.safetensors"));
+    for (alongside, kept) in steps(&dir, "alongside").iter().zip(steps(&dir, "kept")) {
+        let loss = |step: &Value| step["loss"].as_f64().unwrap();
+        let (alongside, kept) = (loss(alongside), loss(&kept));
+        assert!((alongside - kept).abs() < 2e-3 * alongside, "{alongside} {kept}");
+    }
+    dir.write("corpus.txt", plain_text());
+    let masked = "--corpus corpus.txt --set data.read=corpus --set objective.masked_cross_entropy=1";
+    let said = dir.error(&format!("{train} {masked} --cache-inside --out masked"));
+    assert!(said.contains("other words are masked in each epoch") && said.contains("hint:"), "{said}");
+}
+
 /// Documents of a few lines of the made-up language.
 fn plain_text() -> String {
     let sentences = corpus::tsv(240, 3);

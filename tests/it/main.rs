@@ -24,3 +24,4 @@ mod support;
 mod tables;
 mod taps;
 mod tracking;
+mod words;

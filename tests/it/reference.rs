@@ -33,9 +33,9 @@ impl Reference {
         let loaded = weights.load(bert.layout(), &mut params, None).unwrap();
         assert!(loaded.missing.is_empty() && loaded.unused.is_empty(), "{loaded:?}");
         let objective = Objective::new([
-            Term { weight: 0.7, loss: Loss::Kl { temperature: 2.0 } },
-            Term { weight: 0.2, loss: Loss::CrossEntropy },
-            Term { weight: 0.1, loss: Loss::LogitMse },
+            Term { weight: 0.7.into(), loss: Loss::Kl { temperature: 2.0 } },
+            Term { weight: 0.2.into(), loss: Loss::CrossEntropy },
+            Term { weight: 0.1.into(), loss: Loss::LogitMse },
         ])
         .unwrap();
         let bytes = std::fs::read(fixture("reference.safetensors")).unwrap();
@@ -91,6 +91,7 @@ fn check<F: Real>(tolerance: f64) {
         inside: None,
         offsets: &[],
         words: &[],
+        likely: None,
     };
     let (mut params, mut grads) = (reference.params.cast::<F>(), Arena::<F>::zeros(bert.layout()));
     let mut optimizer = AdamW::new(bert.layout());

@@ -120,6 +120,10 @@ pub struct TrainArgs {
     /// Keep the teacher's logits in this file [default: labels.safetensors in the output directory]
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
+    /// Compute what goes on inside the teacher once, where the recipe compares that, and keep it beside the labels, in
+    /// half precision; the room that it takes is said first [default: compute it while the student learns]
+    #[arg(long)]
+    pub cache_inside: bool,
     /// Soften both distributions by this temperature [default: 2]
     #[arg(long, value_name = "T")]
     pub temperature: Option<f64>,

@@ -76,6 +76,7 @@ impl TrainArgs {
         let mut recipe = self.training.load(common, &self.columns)?;
         replace_some(&mut recipe.teacher.path, self.teacher.clone());
         replace_some(&mut recipe.teacher.cache, self.cache.clone());
+        recipe.teacher.cache_inside |= self.cache_inside;
         replace_some(&mut recipe.data.train, self.data.clone());
         replace_some(&mut recipe.data.eval, self.eval.clone());
         replace_some(&mut recipe.data.corpus, self.corpus.clone());

@@ -6,7 +6,7 @@
 //! smoothing help?").
 
 use crate::error::explained;
-use crate::objective::Objective;
+use crate::objective::{Objective, Weight};
 use crate::recipe::{ObjectiveSection, Recipe};
 use anyhow::Result;
 use serde::Serialize;
@@ -49,10 +49,10 @@ impl Control {
         match self {
             Control::Shuffled => recipe.teacher.shuffled = true,
             Control::Undistilled => {
-                let on_labels = |applies: bool| Some(if applies { 1.0 } else { 0.0 });
+                let on_labels = |applies: bool| Some(Weight::from(if applies { 1.0 } else { 0.0 }));
                 recipe.objective = ObjectiveSection {
-                    kl: Some(0.0),
-                    logit_mse: Some(0.0),
+                    kl: Some(0.0.into()),
+                    logit_mse: Some(0.0.into()),
                     cross_entropy: on_labels(!regression),
                     label_mse: on_labels(regression),
                     ..recipe.objective
@@ -67,7 +67,7 @@ impl Control {
     /// # Errors
     /// When no example has a label, or the objective compares more than logits.
     pub fn check(wanted: &[Control], objective: &Objective, labelled: usize) -> Result<()> {
-        if !wanted.is_empty() && objective.looks_inside() {
+        if !wanted.is_empty() && objective.compares_tokens() {
             return Err(explained(
                 "`--controls` shows what the teacher's logits are worth, but the objective compares more of it",
                 "leave `--controls` out, and train the student once more by a recipe with other terms",

@@ -24,12 +24,13 @@ use crate::bundle;
 use crate::cli::{Cli, Command, Common};
 use crate::console::Console;
 use crate::cost;
+use crate::error::explained;
 use crate::examples::Examples;
-use crate::recipe::TeacherSection;
+use crate::recipe::{Read, Recipe};
 use crate::tokens::Tokenizer;
 use anyhow::Result;
 use std::path::Path;
-use teacher::{Names, Options, Teacher};
+use teacher::{Error, Names, Options, Teacher};
 
 /// Does what the command line says.
 ///
@@ -103,8 +104,9 @@ impl Opener<'_> {
         Ok(Teacher::open(model, &options)?)
     }
 
-    /// Opens the teacher of a recipe.
-    fn teacher(&self, section: &TeacherSection, model: &Path) -> Result<Teacher> {
+    /// Opens the teacher of a recipe, for what it will be asked.
+    fn teacher(&self, recipe: &Recipe, model: &Path) -> Result<Teacher> {
+        let section = &recipe.teacher;
         let console = *self.console;
         let notify = move |line: &str| console.say(line);
         let names = Names {
@@ -115,7 +117,21 @@ impl Opener<'_> {
             ..Names::default()
         };
         let options = Options { names, batch_tokens: section.batch_tokens, ..self.options(&notify) };
-        Ok(Teacher::open(model, &options)?)
+        match recipe.data.read {
+            _ if recipe.objective.compares_words() => {
+                Teacher::open_masked_lm(model, &options).map_err(|error| match error {
+                    Error::NotAMaskedLm { .. } | Error::UnusableTensor { .. } => explained(
+                        error.to_string(),
+                        "`masked_kl` compares with a masked language model: give one with `--teacher`, or for one stage \
+                         with `--set STAGE.teacher.path=DIR`, or leave the term out with `--set objective.masked_kl=0`",
+                    ),
+                    error => error.into(),
+                })
+            }
+            // Sequences of a plain text are not judged: there need be no classifier.
+            Read::Corpus => Ok(Teacher::open_body(model, &options)?),
+            Read::Examples => Ok(Teacher::open(model, &options)?),
+        }
     }
 
     /// Opens the tokenizer that belongs to a model, and makes sure that it does.

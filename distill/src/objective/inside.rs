@@ -35,7 +35,7 @@ impl Comparison {
         for loss in losses {
             match loss.needs() {
                 Needs::Labels | Needs::Logits => sides[0].logits = true,
-                Needs::Words => sides[0].words = true,
+                Needs::Words | Needs::WordsOfTeacher => sides[0].words = true,
                 Needs::Inside(Part::Embeddings) => sides.iter_mut().for_each(|asked| asked.hidden.push(0)),
                 Needs::Inside(part) => {
                     for (side, asked) in sides.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! The losses there are: what each is called, what it needs, and over what it is averaged.
 
-use super::{Target, cross_entropy, kl, label_mse, logit_mse};
+use super::{Target, cross_entropy, kl, label_mse, logit_mse, masked_cross_entropy, masked_kl};
 use ndarray::{Array2, ArrayView2};
 use student::Real;
 
@@ -18,8 +18,15 @@ pub enum Loss {
     LogitMse,
     /// The squared distance from the gold value of a regression; see [`label_mse`].
     LabelMse,
-    /// The negative log-likelihood of the words that were masked; see [`super::masked_cross_entropy`].
+    /// The negative log-likelihood of the words that were masked; see [`masked_cross_entropy`].
     MaskedCrossEntropy,
+    /// The divergence from what the teacher thinks could stand where words were masked; see [`masked_kl`].
+    MaskedKl {
+        /// T; higher is softer.
+        temperature: f64,
+        /// The words that are compared one by one, K.
+        words: usize,
+    },
     /// The squared distance of what comes out of the embeddings; see [`super::hidden_mse`].
     EmbeddingMse,
     /// The squared distance of the hidden states of paired layers; see [`super::hidden_mse`].
@@ -46,6 +53,8 @@ pub enum Needs {
     Logits,
     /// The words that were masked.
     Words,
+    /// What the teacher thinks could stand there.
+    WordsOfTeacher,
     /// What goes on inside the teacher, token by token.
     Inside(Part),
 }
@@ -87,6 +96,7 @@ impl Loss {
             Loss::LogitMse => "logit_mse",
             Loss::LabelMse => "label_mse",
             Loss::MaskedCrossEntropy => "masked_cross_entropy",
+            Loss::MaskedKl { .. } => "masked_kl",
             Loss::EmbeddingMse => "embedding_mse",
             Loss::HiddenMse => "hidden_mse",
             Loss::HiddenCosine => "hidden_cosine",
@@ -102,6 +112,7 @@ impl Loss {
             Loss::Kl { .. } | Loss::LogitMse => Needs::Logits,
             Loss::CrossEntropy | Loss::LabelMse => Needs::Labels,
             Loss::MaskedCrossEntropy => Needs::Words,
+            Loss::MaskedKl { .. } => Needs::WordsOfTeacher,
             Loss::EmbeddingMse => Needs::Inside(Part::Embeddings),
             Loss::HiddenMse | Loss::HiddenCosine => Needs::Inside(Part::Hidden),
             Loss::ScoreMse | Loss::AttentionKl => Needs::Inside(Part::Scores),
@@ -116,7 +127,7 @@ impl Loss {
             Loss::CrossEntropy | Loss::LabelMse => Unit::Labelled,
             Loss::EmbeddingMse | Loss::HiddenMse | Loss::HiddenCosine | Loss::AttentionKl => Unit::Token,
             Loss::ScoreMse => Unit::Pair,
-            Loss::MaskedCrossEntropy => Unit::Masked,
+            Loss::MaskedCrossEntropy | Loss::MaskedKl { .. } => Unit::Masked,
         }
     }
 
@@ -127,7 +138,26 @@ impl Loss {
 
     /// Says whether the loss compares with the teacher, and not with labels or words.
     pub fn needs_teacher(self) -> bool {
-        matches!(self.needs(), Needs::Logits | Needs::Inside(_))
+        matches!(self.needs(), Needs::Logits | Needs::WordsOfTeacher | Needs::Inside(_))
+    }
+
+    /// Says whether the loss compares with the teacher token by token.
+    pub fn compares_tokens(self) -> bool {
+        matches!(self.needs(), Needs::WordsOfTeacher | Needs::Inside(_))
+    }
+
+    /// Returns the sum over the masked tokens and its gradient with respect to the logits of words, both [M, V].
+    pub(super) fn of_words<F: Real>(
+        self,
+        words: ArrayView2<'_, F>,
+        target: &Target<'_, F>,
+    ) -> (F, Array2<F>) {
+        let likely = || target.likely.expect("a teacher was asked which words could stand there");
+        match self {
+            Loss::MaskedCrossEntropy => masked_cross_entropy(words, target.words),
+            Loss::MaskedKl { temperature, .. } => masked_kl(words, likely(), F::of(temperature)),
+            _ => unreachable!("{} compares no words", self.name()),
+        }
     }
 
     /// Returns the sum over the examples and its gradient with respect to the logits, both [B, C].
@@ -142,7 +172,7 @@ impl Loss {
             Loss::LogitMse => logit_mse(logits, soft()),
             Loss::CrossEntropy => cross_entropy(logits, target.gold),
             Loss::LabelMse => label_mse(logits, target.gold),
-            _ => unreachable!("{} compares what is inside", self.name()),
+            _ => unreachable!("{} compares no logits", self.name()),
         }
     }
 }

@@ -15,9 +15,11 @@ mod layer_map;
 mod logit_mse;
 mod loss;
 mod masked_cross_entropy;
+mod masked_kl;
 mod relation_kl;
 mod score_mse;
 mod softmax;
+mod weight;
 
 pub use attention_kl::attention_kl;
 pub use cross_entropy::cross_entropy;
@@ -30,9 +32,11 @@ pub use layer_map::{LayerMap, Rule};
 pub use logit_mse::logit_mse;
 pub use loss::{Loss, Needs, Part, Unit};
 pub use masked_cross_entropy::masked_cross_entropy;
+pub use masked_kl::{LikelyWords, masked_kl};
 pub use relation_kl::relation_kl;
 pub use score_mse::score_mse;
 pub use softmax::log_softmax;
+pub use weight::{Ramp, Weight};
 
 use crate::error::explained;
 use crate::task::Gold;
@@ -44,7 +48,7 @@ use student::{Asked, OutputGrads, Outputs, Real};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Term {
     /// The factor of the loss.
-    pub weight: f64,
+    pub weight: Weight,
     /// The loss.
     pub loss: Loss,
 }
@@ -69,6 +73,8 @@ pub struct Target<'a, F> {
     pub offsets: &'a [usize],
     /// The words that were masked, `[M]`.
     pub words: &'a [u32],
+    /// What the teacher thinks could stand there, as far as [`Objective::words_of_teacher`] asks.
+    pub likely: Option<&'a LikelyWords<F>>,
 }
 
 /// By how many the sums of an optimiser step are divided.
@@ -124,15 +130,10 @@ impl Objective {
     /// # Errors
     /// When no term is left, or a weight or temperature makes no sense.
     pub fn new(terms: impl IntoIterator<Item = Term>) -> Result<Self> {
-        let terms: Vec<Term> = terms.into_iter().filter(|term| term.weight != 0.0).collect();
+        let terms: Vec<Term> = terms.into_iter().filter(|term| !term.weight.is_zero()).collect();
         for Term { weight, loss } in &terms {
-            if !(weight.is_finite() && *weight > 0.0) {
-                return Err(explained(
-                    format!("the weight of `{}` is `{weight}`", loss.name()),
-                    "weights are positive numbers; leave a term out by giving it the weight 0",
-                ));
-            }
-            if let Loss::Kl { temperature } = loss
+            weight.check(loss.name())?;
+            if let Loss::Kl { temperature } | Loss::MaskedKl { temperature, .. } = loss
                 && !(temperature.is_finite() && *temperature > 0.0)
             {
                 let hint = "temperatures are positive; 1 to 5 is usual";
@@ -158,6 +159,13 @@ impl Objective {
         Ok(Objective { comparison, ..self })
     }
 
+    /// Returns the objective of an update, when this share of all updates has been made.
+    pub fn at(&self, done: f64) -> Self {
+        let terms = self.terms.iter();
+        let terms = terms.map(|term| Term { weight: term.weight.at(done).into(), ..*term }).collect();
+        Objective { terms, comparison: self.comparison.clone() }
+    }
+
     /// Returns which layers are compared, the student's first, and what is asked of both models.
     pub fn comparison(&self) -> &Comparison {
         &self.comparison
@@ -176,6 +184,19 @@ impl Objective {
     /// Says whether a term compares with the teacher's logits.
     pub fn needs_logits(&self) -> bool {
         self.terms.iter().any(|term| term.loss.needs() == Needs::Logits)
+    }
+
+    /// Returns how many words the teacher is asked for at each masked token, and the temperature, if a term compares them.
+    pub fn words_of_teacher(&self) -> Option<(usize, f64)> {
+        self.terms.iter().find_map(|term| match term.loss {
+            Loss::MaskedKl { temperature, words } => Some((words, temperature)),
+            _ => None,
+        })
+    }
+
+    /// Says whether a term compares with the teacher token by token, so that it is asked while the student learns.
+    pub fn compares_tokens(&self) -> bool {
+        self.looks_inside() || self.words_of_teacher().is_some()
     }
 
     /// Says whether a term compares what goes on inside.
@@ -230,7 +251,8 @@ impl Objective {
         Ok(())
     }
 
-    /// Returns the value on a batch, and its gradient with respect to what the student said.
+    /// Returns the value on a batch, and its gradient with respect to what the student said; with the weights that count in
+    /// the end.
     ///
     /// `totals`: of the whole optimiser step that the batch belongs to. Each term is a mean over its [`Unit`]s.
     pub fn evaluate<F: Real>(
@@ -243,15 +265,15 @@ impl Objective {
         let mut evaluation = Evaluation { total: 0.0, terms: Vec::with_capacity(self.terms.len()) };
         for Term { weight, loss } in &self.terms {
             let share = F::of(1.0 / totals.number_of(loss.unit()).max(1) as f64);
-            let scale = F::of(*weight) * share;
+            let scale = F::of(weight.last()) * share;
             let sum = match loss.needs() {
                 Needs::Labels | Needs::Logits => {
                     let (sum, gradient) = loss.of_logits(outputs.logits.view(), target);
                     d_outputs.logits.scaled_add(scale, &gradient);
                     sum
                 }
-                Needs::Words => {
-                    let (sum, gradient) = masked_cross_entropy(outputs.words.view(), target.words);
+                Needs::Words | Needs::WordsOfTeacher => {
+                    let (sum, gradient) = loss.of_words(outputs.words.view(), target);
                     d_outputs.words.scaled_add(scale, &gradient);
                     sum
                 }
@@ -262,7 +284,7 @@ impl Objective {
                 }
             };
             let mean = (sum * share).f64();
-            evaluation.total += weight * mean;
+            evaluation.total += weight.last() * mean;
             evaluation.terms.push(mean);
         }
         (evaluation, d_outputs)
@@ -286,3 +308,5 @@ fn zeros_like<F: Real>(outputs: &Outputs<F>) -> OutputGrads<F> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words_tests;

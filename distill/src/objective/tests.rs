@@ -5,7 +5,7 @@ use student::gradcheck::{gradcheck, noise2};
 const BOUND: f64 = 1e-6;
 
 fn logits_of<'a, F>(teacher: &'a Array2<F>, gold: &'a [Gold]) -> Target<'a, F> {
-    Target { soft: Some(teacher.view()), gold, inside: None, offsets: &[], words: &[] }
+    Target { soft: Some(teacher.view()), gold, inside: None, offsets: &[], words: &[], likely: None }
 }
 
 fn losses() -> Vec<Loss> {
@@ -39,9 +39,9 @@ fn every_loss_has_the_gradient_of_its_value() {
 #[test]
 fn an_objective_has_the_gradient_of_its_value() {
     let objective = Objective::new([
-        Term { weight: 0.7, loss: Loss::Kl { temperature: 2.0 } },
-        Term { weight: 0.2, loss: Loss::CrossEntropy },
-        Term { weight: 0.1, loss: Loss::LogitMse },
+        Term { weight: 0.7.into(), loss: Loss::Kl { temperature: 2.0 } },
+        Term { weight: 0.2.into(), loss: Loss::CrossEntropy },
+        Term { weight: 0.1.into(), loss: Loss::LogitMse },
     ])
     .unwrap();
     let (logits, teacher) = (noise2([3, 5], 1), noise2([3, 5], 2));
@@ -104,8 +104,8 @@ fn extreme_logits_give_finite_losses() {
 #[test]
 fn a_step_in_two_batches_is_the_same_as_in_one() {
     let objective = Objective::new([
-        Term { weight: 0.5, loss: Loss::Kl { temperature: 2.0 } },
-        Term { weight: 0.5, loss: Loss::CrossEntropy },
+        Term { weight: 0.5.into(), loss: Loss::Kl { temperature: 2.0 } },
+        Term { weight: 0.5.into(), loss: Loss::CrossEntropy },
     ])
     .unwrap();
     let (logits, teacher) = (noise2::<f64>([3, 5], 1), noise2::<f64>([3, 5], 2));
@@ -125,7 +125,7 @@ fn a_step_in_two_batches_is_the_same_as_in_one() {
 
 #[test]
 fn an_objective_that_cannot_be_computed_is_refused_with_a_hint() {
-    let one = |loss| Objective::new([Term { weight: 1.0, loss }]).unwrap();
+    let one = |loss| Objective::new([Term { weight: 1.0.into(), loss }]).unwrap();
     let kl = Loss::Kl { temperature: 2.0 };
     for (loss, teacher, labelled, regression, message) in [
         (kl, false, 9, false, "there is no teacher"),
@@ -140,7 +140,9 @@ fn an_objective_that_cannot_be_computed_is_refused_with_a_hint() {
     }
     one(kl).check(true, 0, false).unwrap();
     one(Loss::LogitMse).check(true, 0, true).unwrap();
-    let bad = |weight, temperature| Objective::new([Term { weight, loss: Loss::Kl { temperature } }]);
+    let bad = |weight: f64, temperature| {
+        Objective::new([Term { weight: weight.into(), loss: Loss::Kl { temperature } }])
+    };
     assert!(
         bad(0.0, 1.0).is_err()
             && bad(-1.0, 1.0).is_err()
@@ -211,12 +213,19 @@ fn totals() -> Totals {
 fn every_loss_on_the_inside_has_the_gradient_of_its_value() {
     for loss in inside_losses() {
         let map = LayerMap::Pairs(vec![[1, 2], [2, 3], [2, 4]]);
-        let objective = Objective::new([Term { weight: 0.7, loss }]).unwrap();
+        let objective = Objective::new([Term { weight: 0.7.into(), loss }]).unwrap();
         let objective = objective.between(&map, STUDENT, TEACHER).unwrap();
         let Comparison { student, teacher, .. } = objective.comparison().clone();
         let teacher = said(&teacher, TEACHER, TEACHER.hidden, 50);
         let student = said(&student, STUDENT, TEACHER.hidden, 10);
-        let target = Target { soft: None, gold: &[], inside: Some(&teacher), offsets: &OFFSETS, words: &[] };
+        let target = Target {
+            soft: None,
+            gold: &[],
+            inside: Some(&teacher),
+            offsets: &OFFSETS,
+            words: &[],
+            likely: None,
+        };
         let check = gradcheck(&Array::from(flat(&student)), |numbers| {
             let (evaluation, d) = objective.evaluate(&filled(&student, numbers), &target, totals());
             assert!(evaluation.total > 0.0);
@@ -229,10 +238,17 @@ fn every_loss_on_the_inside_has_the_gradient_of_its_value() {
 #[test]
 fn a_model_compared_with_itself_differs_in_nothing() {
     for loss in inside_losses() {
-        let objective = Objective::new([Term { weight: 1.0, loss }]).unwrap();
+        let objective = Objective::new([Term { weight: 1.0.into(), loss }]).unwrap();
         let objective = objective.between(&LayerMap::default(), STUDENT, STUDENT).unwrap();
         let same = said(objective.asked(), STUDENT, STUDENT.hidden, 10);
-        let target = Target { soft: None, gold: &[], inside: Some(&same), offsets: &OFFSETS, words: &[] };
+        let target = Target {
+            soft: None,
+            gold: &[],
+            inside: Some(&same),
+            offsets: &OFFSETS,
+            words: &[],
+            likely: None,
+        };
         let (evaluation, d) = objective.evaluate(&same, &target, totals());
         assert!(evaluation.total.abs() < 1e-12, "{loss:?}: {evaluation:?}");
         assert!(flat(&d).iter().all(|d| d.abs() < 1e-12), "{loss:?}");
@@ -273,7 +289,7 @@ fn relations_do_not_depend_on_where_a_sequence_lies_in_a_batch_nor_on_the_teache
 #[test]
 fn models_that_cannot_be_compared_inside_are_refused_with_a_hint() {
     let between = |loss, student, teacher| {
-        let objective = Objective::new([Term { weight: 1.0, loss }]).unwrap();
+        let objective = Objective::new([Term { weight: 1.0.into(), loss }]).unwrap();
         objective.between(&LayerMap::default(), student, teacher).unwrap_err()
     };
     let other_heads = Sizes { heads: 3, ..TEACHER };
@@ -293,17 +309,22 @@ fn models_that_cannot_be_compared_inside_are_refused_with_a_hint() {
 }
 
 #[test]
-fn the_loss_on_masked_words_has_the_gradient_of_its_value_and_begins_at_the_logarithm_of_the_vocabulary() {
-    let objective = Objective::new([Term { weight: 0.5, loss: Loss::MaskedCrossEntropy }]).unwrap();
-    assert!(objective.predicts_words() && !objective.asked().logits && !objective.needs_teacher());
-    let words = [4, 0, 2];
-    let target = Target { soft: None, gold: &[], inside: None, offsets: &[], words: &words };
-    let totals = Totals { masked: 3, ..Totals::default() };
-    let evaluate = |words: &Array2<f64>| {
-        let said = Outputs { words: words.clone(), ..Outputs::default() };
-        let (evaluation, d) = objective.evaluate(&said, &target, totals);
-        (evaluation.total, d.words)
+fn a_weight_that_rises_counts_by_how_much_is_done() {
+    let ramp = Weight::Ramp(Ramp { from: 0.0, to: 2.0, over: 0.5 });
+    let objective = Objective::new([
+        Term { weight: ramp, loss: Loss::LogitMse },
+        Term { weight: 1.0.into(), loss: Loss::Kl { temperature: 2.0 } },
+    ])
+    .unwrap();
+    let (logits, teacher) = (noise2::<f64>([3, 5], 1), noise2::<f64>([3, 5], 2));
+    let gold = gold(Loss::CrossEntropy);
+    let evaluate = |objective: Objective| {
+        let said = Outputs::of_logits(logits.clone());
+        objective.evaluate(&said, &logits_of(&teacher, &gold), Totals::of(&gold, [])).0
     };
-    gradcheck(&(noise2([3, 5], 1) * 3.0), |words: &Array2<f64>| evaluate(words)).assert_below(BOUND);
-    assert!((evaluate(&Array2::zeros((3, 5))).0 - 0.5 * 5.0_f64.ln()).abs() < 1e-12);
+    let begun = evaluate(objective.at(0.0));
+    assert!((begun.total - begun.terms[1]).abs() < 1e-12 && begun.terms[0] > 0.0);
+    let halfway = evaluate(objective.at(0.25));
+    assert!((halfway.total - halfway.terms[0] - halfway.terms[1]).abs() < 1e-12);
+    assert_eq!(evaluate(objective.at(0.75)), evaluate(objective));
 }

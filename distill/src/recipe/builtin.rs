@@ -7,6 +7,7 @@ use std::path::Path;
 
 /// The recipes, by name.
 pub const BUILTIN: &[(&str, &str)] = &[
+    ("distilbert", include_str!("../../recipes/distilbert.toml")),
     ("kd", include_str!("../../recipes/kd.toml")),
     ("minilmv2", include_str!("../../recipes/minilmv2.toml")),
     ("pkd", include_str!("../../recipes/pkd.toml")),

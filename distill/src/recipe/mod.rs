@@ -252,15 +252,23 @@ mod tests {
             let mut section = ObjectiveSection::default();
             section.resolve(teacher, labels, regression).unwrap();
             let weights = [section.kl, section.cross_entropy, section.logit_mse, section.label_mse];
-            assert_eq!(weights, expected.map(Some), "{teacher} {labels} {regression}");
+            assert_eq!(
+                weights,
+                expected.map(|weight| Some(weight.into())),
+                "{teacher} {labels} {regression}"
+            );
         }
-        let mut chosen = ObjectiveSection { logit_mse: Some(1.0), ..ObjectiveSection::default() };
+        let mut chosen = ObjectiveSection { logit_mse: Some(1.0.into()), ..ObjectiveSection::default() };
         chosen.resolve(true, true, false).unwrap();
-        assert_eq!((chosen.kl, chosen.logit_mse), (Some(0.0), Some(1.0)));
+        assert_eq!((chosen.kl, chosen.logit_mse), (Some(0.0.into()), Some(1.0.into())));
         let mut shared = ObjectiveSection { alpha: Some(0.5), ..ObjectiveSection::default() };
         shared.resolve(true, true, true).unwrap();
-        assert_eq!((shared.alpha, shared.logit_mse, shared.label_mse), (None, Some(0.5), Some(0.5)));
-        let mut both = ObjectiveSection { alpha: Some(0.5), kl: Some(1.0), ..ObjectiveSection::default() };
+        assert_eq!(
+            (shared.alpha, shared.logit_mse, shared.label_mse),
+            (None, Some(0.5.into()), Some(0.5.into()))
+        );
+        let mut both =
+            ObjectiveSection { alpha: Some(0.5), kl: Some(1.0.into()), ..ObjectiveSection::default() };
         assert!(both.resolve(true, true, false).is_err());
     }
 }

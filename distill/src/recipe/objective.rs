@@ -1,11 +1,12 @@
 //! What a recipe says of the objective: the weight of each term.
 
 use crate::error::explained;
-use crate::objective::{LayerMap, Loss, Objective, Term};
+use crate::objective::{LayerMap, Loss, Objective, Term, Weight};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// What the student is trained for: the weight of each term.
+/// What the student is trained for: the weight of each term, a number or a ramp, `{ from = 0.0, to = 1.0, over = 0.5 }` for one
+/// that rises in a straight line over the first half of the updates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveSection {
@@ -13,41 +14,55 @@ pub struct ObjectiveSection {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// The weight of the divergence from the teacher.
-    pub kl: Option<f64>,
+    pub kl: Option<Weight>,
     /// The temperature T of that divergence.
     pub temperature: f64,
     /// The weight of the likelihood of the gold labels.
-    pub cross_entropy: Option<f64>,
+    pub cross_entropy: Option<Weight>,
     /// The weight of the squared distance from the teacher's logits.
-    pub logit_mse: Option<f64>,
+    pub logit_mse: Option<Weight>,
     /// The weight of the squared distance from gold values.
-    pub label_mse: Option<f64>,
+    pub label_mse: Option<Weight>,
     /// The weight of the likelihood of the words that were masked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub masked_cross_entropy: Option<f64>,
+    pub masked_cross_entropy: Option<Weight>,
+    /// The weight of the divergence from what the teacher, a masked language model, thinks could stand where words were
+    /// masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masked_kl: Option<Weight>,
+    /// The words that are compared one by one for that; all others count as one.
+    #[serde(skip_serializing_if = "is_usual_number_of_words")]
+    pub masked_words: usize,
     /// The weight of the squared distance of what comes out of the embeddings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub embedding_mse: Option<f64>,
+    pub embedding_mse: Option<Weight>,
     /// The weight of the squared distance of hidden states.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hidden_mse: Option<f64>,
+    pub hidden_mse: Option<Weight>,
     /// The weight of how far hidden states point apart.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hidden_cosine: Option<f64>,
+    pub hidden_cosine: Option<Weight>,
     /// The weight of the squared distance of attention scores.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub score_mse: Option<f64>,
+    pub score_mse: Option<Weight>,
     /// The weight of the divergence of attention.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attention_kl: Option<f64>,
+    pub attention_kl: Option<Weight>,
     /// The weight of the divergence of the relations of queries, of keys and of values.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub relation_kl: Option<f64>,
+    pub relation_kl: Option<Weight>,
     /// The heads into which queries, keys and values are cut for that.
     pub relation_heads: usize,
     /// Which layers are compared: `uniform`, `top`, `bottom`, `last`, or pairs of the student's layer and the teacher's,
     /// which count from 1.
     pub layers: LayerMap,
+}
+
+/// The words of a vocabulary that are worth being compared one by one: beyond them hardly any mass is left.
+const MASKED_WORDS: usize = 1024;
+
+fn is_usual_number_of_words(words: &usize) -> bool {
+    *words == MASKED_WORDS
 }
 
 impl Default for ObjectiveSection {
@@ -60,6 +75,8 @@ impl Default for ObjectiveSection {
             logit_mse: None,
             label_mse: None,
             masked_cross_entropy: None,
+            masked_kl: None,
+            masked_words: MASKED_WORDS,
             embedding_mse: None,
             hidden_mse: None,
             hidden_cosine: None,
@@ -96,7 +113,8 @@ impl ObjectiveSection {
             (None, true, false) => (1.0, 0.0),
             (None, false, _) => (0.0, 1.0),
         };
-        let default = |applies: bool, weight: f64| if undecided && applies { weight } else { 0.0 };
+        let default =
+            |applies: bool, weight: f64| if undecided && applies { weight.into() } else { 0.0.into() };
         self.kl.get_or_insert(default(!regression, soft));
         self.cross_entropy.get_or_insert(default(!regression, hard));
         self.logit_mse.get_or_insert(default(regression, soft));
@@ -109,28 +127,35 @@ impl ObjectiveSection {
     /// # Errors
     /// As [`Objective::new`].
     pub fn objective(&self) -> Result<Objective> {
-        let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0), loss });
+        let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0.into()), loss });
         Objective::new(terms)
+    }
+
+    /// Says whether a term compares with the words that a masked language model thinks likely.
+    pub fn compares_words(&self) -> bool {
+        self.masked_kl.is_some_and(|weight| !weight.is_zero())
     }
 
     /// Returns the terms in a few words.
     pub fn describe(&self) -> String {
         let given = self.weights().into_iter().filter_map(|(weight, loss)| Some((weight?, loss)));
         let terms: Vec<String> = given
-            .filter(|(weight, _)| *weight != 0.0)
+            .filter(|(weight, _)| !weight.is_zero())
             .map(|(weight, loss)| format!("{weight} {}", loss.name()))
             .collect();
         if terms.is_empty() { "as the data allows".to_owned() } else { terms.join(" + ") }
     }
 
     /// Returns every loss with its weight, if one is given.
-    fn weights(&self) -> [(Option<f64>, Loss); 11] {
+    fn weights(&self) -> [(Option<Weight>, Loss); 12] {
+        let masked_kl = Loss::MaskedKl { temperature: self.temperature, words: self.masked_words };
         [
             (self.kl, Loss::Kl { temperature: self.temperature }),
             (self.cross_entropy, Loss::CrossEntropy),
             (self.logit_mse, Loss::LogitMse),
             (self.label_mse, Loss::LabelMse),
             (self.masked_cross_entropy, Loss::MaskedCrossEntropy),
+            (self.masked_kl, masked_kl),
             (self.embedding_mse, Loss::EmbeddingMse),
             (self.hidden_mse, Loss::HiddenMse),
             (self.hidden_cosine, Loss::HiddenCosine),

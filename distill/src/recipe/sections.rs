@@ -17,6 +17,9 @@ pub struct TeacherSection {
     pub path: Option<PathBuf>,
     /// Where its logits are kept; `labels.safetensors` in the output directory when not given.
     pub cache: Option<PathBuf>,
+    /// Whether what goes on inside it is computed once, before training, and kept beside the tokens.
+    #[serde(skip_serializing_if = "is_not")]
+    pub cache_inside: bool,
     /// The padded tokens of one batch.
     pub batch_tokens: usize,
     /// The name of its input for token ids, when it is an unusual one.
@@ -122,6 +125,7 @@ impl Default for TeacherSection {
         TeacherSection {
             path: None,
             cache: None,
+            cache_inside: false,
             batch_tokens: 512,
             input_ids: None,
             attention_mask: None,

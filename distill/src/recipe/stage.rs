@@ -147,7 +147,7 @@ mod tests {
         let [a, b] = &stages[..] else { panic!("two stages") };
         assert_eq!((a.name.as_str(), a.recipe.train.seed, a.recipe.train.epochs), ("a", 7, 2));
         assert_eq!((b.name.as_str(), b.recipe.train.seed, b.recipe.train.epochs), ("b", 7, 9));
-        assert_eq!((a.recipe.objective.hidden_mse, b.recipe.objective.hidden_mse), (Some(1.0), None));
+        assert_eq!((a.recipe.objective.hidden_mse, b.recipe.objective.hidden_mse), (Some(1.0.into()), None));
         assert!(a.recipe.stage.is_empty());
     }
 

@@ -64,13 +64,14 @@ impl Supply<'_> {
         totals: Totals,
     ) -> Result<(Evaluation, OutputGrads)> {
         let (soft, gold) = self.examples.targets(&batch.examples);
-        let inside = batch.inside.map(Pending::wait).transpose()?;
+        let found = batch.inside.map(Pending::wait).transpose()?;
         let target = Target {
             soft: soft.as_ref().map(|soft| soft.view()),
             gold: &gold,
-            inside: inside.as_ref(),
+            inside: found.as_ref().map(|found| &found.inside),
             offsets: batch.packed.offsets(),
             words: &batch.words,
+            likely: found.as_ref().and_then(|found| found.words.as_ref()),
         };
         Ok(objective.evaluate(outputs, &target, totals))
     }

@@ -156,14 +156,15 @@ impl Trainer<'_> {
     fn update(&mut self, lesson: Lesson, number: u64, total: u64) -> Result<Step> {
         let settings = self.settings;
         let totals = self.supply.totals(&lesson.batches);
+        let objective = self.objective.at(number as f64 / total as f64);
         let mut sum = Evaluation { total: 0.0, terms: vec![0.0; self.objective.terms().len()] };
         let mut tokens = 0;
         for (i, batch) in lesson.batches.into_iter().enumerate() {
             let key =
                 DropoutKey { seed: settings.seed, pass: number * settings.accumulate as u64 + i as u64 };
             tokens += batch.packed().num_tokens();
-            let outputs = self.engine.forward(batch.packed(), self.objective.asked(), key);
-            let (evaluation, d_outputs) = self.supply.evaluate(self.objective, batch, &outputs, totals)?;
+            let outputs = self.engine.forward(batch.packed(), objective.asked(), key);
+            let (evaluation, d_outputs) = self.supply.evaluate(&objective, batch, &outputs, totals)?;
             self.engine.backward(d_outputs)?;
             sum.total += evaluation.total;
             sum.terms.iter_mut().zip(&evaluation.terms).for_each(|(sum, term)| *sum += term);

@@ -26,6 +26,7 @@ use crate::model_files::ModelFiles;
 use crate::runtime::Found;
 use crate::signature::Head;
 use crate::taps::{Places, Plan};
+use crate::words::{LikelyWords, WordsAsked};
 use crate::{
     Anatomy, Error, ModelConfig, Options, Signals, Signature, Taps, Tokens, fingerprint, tokens, workers,
 };
@@ -62,6 +63,14 @@ impl Teacher {
     /// As [`Teacher::open`], but for outputs that are not a classifier's.
     pub fn open_body(path: &Path, options: &Options) -> Result<Teacher, Error> {
         Teacher::open_as(Head::ClassesOrNone, path, options)
+    }
+
+    /// Opens a masked language model, to be asked for its [signals and words](Teacher::signals_and_words).
+    ///
+    /// # Errors
+    /// As [`MaskedLm::open`](crate::MaskedLm::open).
+    pub fn open_masked_lm(path: &Path, options: &Options) -> Result<Teacher, Error> {
+        Teacher::open_as(Head::Words, path, options)
     }
 
     /// Opens a model of another kind in the same way.
@@ -138,15 +147,12 @@ impl Teacher {
     ) -> Result<Vec<Vec<u32>>, Error> {
         let batches = self.batches(sequences)?;
         let run = |worker: &mut _, _, batch: &Batch| {
-            let places: Vec<usize> = batch.rows.iter().map(|&row| positions[row]).collect();
+            let places: Vec<[usize; 2]> =
+                batch.rows.iter().enumerate().map(|(row, &sequence)| [row, positions[sequence]]).collect();
             let logits = self.model.words(worker, batch, sequences, &places)?;
             let best = |(row, &sequence)| {
-                best(row, count).map_err(|(class, value)| Error::NotFinite {
-                    model: self.model.name.clone(),
-                    sequence,
-                    class,
-                    value,
-                })
+                let best = best(row, count).map_err(|found| self.model.not_finite(sequence, found));
+                best.map(|[best, _]| best)
             };
             logits.rows().into_iter().zip(&batch.rows).map(best).collect::<Result<Vec<_>, Error>>()
         };
@@ -175,7 +181,7 @@ impl Teacher {
         let mut arrays = self.model.plan.arrays(&lengths);
         let places = Places::new(&mut arrays, &lengths, &batches);
         let run = |worker: &mut _, number, batch: &_| {
-            self.model.signals(worker, (number, batch), sequences, &lengths, &places)
+            self.model.signals(worker, (number, batch), sequences, &lengths, (&places, None))
         };
         let results = workers::share(&mut self.workers, &batches, run, progress)?;
         drop(places);
@@ -185,6 +191,42 @@ impl Teacher {
             None => Array2::zeros([sequences.len(), 0]),
         };
         Ok(self.model.plan.finish(logits, arrays, &batches, scores))
+    }
+
+    /// Returns what a masked language model says inside of each sequence, as [`Teacher::signals`] does, and which words it
+    /// thinks likely at some of their tokens.
+    ///
+    /// # Errors
+    /// As [`Teacher::signals`].
+    ///
+    /// # Panics
+    /// When a position lies outside the sequences, or positions do not rise.
+    pub fn signals_and_words(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        asked: &WordsAsked<'_>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Signals, LikelyWords), Error> {
+        let batches = self.batches(sequences)?;
+        let lengths = lengths(sequences);
+        let spots = asked.spots(&lengths);
+        let mut arrays = self.model.plan.arrays(&lengths);
+        let places = Places::new(&mut arrays, &lengths, &batches);
+        let run = |worker: &mut _, number, batch: &Batch| {
+            let of_batch = spots.of(batch);
+            let of = (&places, Some(&of_batch.places[..]));
+            let (logits, scores) = self.model.signals(worker, (number, batch), sequences, &lengths, of)?;
+            let likely = asked
+                .likeliest(logits.view())
+                .map_err(|(row, found)| self.model.not_finite(batch.rows[of_batch.places[row][0]], found))?;
+            Ok(((of_batch.numbers, likely), scores))
+        };
+        let results = workers::share(&mut self.workers, &batches, run, progress)?;
+        drop(places);
+        let (words, scores): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let no_classes = Array2::zeros([sequences.len(), 0]);
+        let signals = self.model.plan.finish(no_classes, arrays, &batches, scores);
+        Ok((signals, LikelyWords::gathered(asked.positions.len(), words)))
     }
 
     /// Asks for inner tensors: [`Teacher::signals`] returns them from now on.
@@ -239,9 +281,7 @@ impl Teacher {
         let num_classes = self.num_classes().unwrap_or(0);
         let logits = batching::restore(batches, results, [num_sequences, num_classes]);
         match logits.indexed_iter().find(|(_, logit)| !logit.is_finite()) {
-            Some(((sequence, class), &value)) => {
-                Err(Error::NotFinite { model: self.model.name.clone(), sequence, class, value })
-            }
+            Some(((sequence, class), &value)) => Err(self.model.not_finite(sequence, (class, value))),
             None => Ok(logits),
         }
     }

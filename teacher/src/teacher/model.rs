@@ -53,50 +53,65 @@ impl Model {
         })
     }
 
-    /// Returns the logits of all words at one place of each sequence of a batch, [batch, V]; no others are copied out.
+    /// Returns the logits of all words at some places of a batch, [places, V]; no others are copied out.
     pub(super) fn words(
         &self,
         worker: &mut Option<Session>,
         batch: &Batch,
         sequences: &[Tokens<'_>],
-        places: &[usize],
+        places: &[[usize; 2]],
     ) -> Result<Array2<f32>, Error> {
         let Some(logits) = &self.signature.logits else {
             return Err(signature::not_a_classifier(&self.graph(), &self.outputs));
         };
         self.ask(worker, batch, sequences, &[logits.name.as_str()], |outputs| {
-            let found = floats_at(outputs[0], places, batch.length);
-            let found = found.map_err(|error| self.failed(batch, &error))?;
-            found.map_err(|found| Error::LogitsShape {
-                model: self.name.clone(),
-                rows: batch.rows.len(),
-                found,
-            })
+            self.words_of(batch, outputs[0], places)
         })
     }
 
-    /// Copies what was asked for of one batch to its places, and returns its logits and scores.
+    /// Takes the logits of all words at some places out of what a batch gave.
+    fn words_of(
+        &self,
+        batch: &Batch,
+        logits: &DynValue,
+        places: &[[usize; 2]],
+    ) -> Result<Array2<f32>, Error> {
+        let (model, rows) = (self.name.clone(), batch.rows.len());
+        let found = floats_at(logits, places, [rows, batch.length]);
+        let found = found.map_err(|error| self.failed(batch, &error))?;
+        found.map_err(|found| Error::LogitsShape { model, rows, found })
+    }
+
+    /// Copies what was asked for of one batch to its places, and returns its logits and scores: logits of classes, or of
+    /// words at the places that are `asked` about.
     pub(super) fn signals(
         &self,
         worker: &mut Option<Session>,
         (number, batch): (usize, &Batch),
         sequences: &[Tokens<'_>],
         lengths: &[usize],
-        places: &Places<'_>,
+        (places, asked): (&Places<'_>, Option<&[[usize; 2]]>),
     ) -> Result<(Array2<f32>, LayerScores), Error> {
         let logits = self.signature.logits.as_ref().map(|logits| logits.name.as_str());
         let inner = self.plan.outputs.iter().map(String::as_str);
         let names: Vec<&str> = inner.chain(logits).collect();
         self.ask(worker, batch, sequences, &names, |outputs| {
-            let floats = outputs.iter().map(|output| floats(output)).collect::<ort::Result<Vec<_>>>();
-            let floats = floats.map_err(|error| self.failed(batch, &error))?;
-            let outputs: Vec<_> = floats.iter().map(|floats| floats.view()).collect();
             let (inner, logits) = outputs.split_at(self.plan.outputs.len());
-            let scores = self.plan.take(inner, (number, batch), lengths, places);
+            let inner = inner.iter().map(|output| floats(output)).collect::<ort::Result<Vec<_>>>();
+            let inner = inner.map_err(|error| self.failed(batch, &error))?;
+            let inner: Vec<_> = inner.iter().map(|floats| floats.view()).collect();
+            let scores = self.plan.take(&inner, (number, batch), lengths, places);
             let scores =
                 scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
-            let logits = logits.first().map(|logits| self.checked(batch, logits.to_owned()));
-            Ok((logits.transpose()?.unwrap_or_default(), scores))
+            let logits = match (logits.first(), asked) {
+                (None, _) => Array2::default([0, 0]),
+                (Some(logits), Some(asked)) => self.words_of(batch, logits, asked)?,
+                (Some(logits), None) => {
+                    let logits = floats(logits).map_err(|error| self.failed(batch, &error))?;
+                    self.checked(batch, logits.into_owned())?
+                }
+            };
+            Ok((logits, scores))
         })
     }
 
@@ -148,6 +163,11 @@ impl Model {
                 Error::TapNotFinite { model, tensor, sequence: batch.rows[row], value }
             }
         }
+    }
+
+    /// Says that a logit of a sequence is no number.
+    pub(super) fn not_finite(&self, sequence: usize, (class, value): (usize, f32)) -> Error {
+        Error::NotFinite { model: self.name.clone(), sequence, class, value }
     }
 
     pub(super) fn open_session(&self, tail: &[u8]) -> Result<Session, Error> {

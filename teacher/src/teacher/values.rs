@@ -62,19 +62,19 @@ pub(super) fn floats(value: &DynValue) -> ort::Result<CowArray<'_, f32, IxDyn>> 
     })
 }
 
-/// Copies one row of each sequence out of a float tensor [batch, T, V]; the shape, where that is another.
+/// Copies the rows at these places out of a float tensor [batch, T, V]; the shape, where that is another.
 pub(super) fn floats_at(
     value: &DynValue,
-    places: &[usize],
-    length: usize,
+    places: &[[usize; 2]],
+    sizes: [usize; 2],
 ) -> ort::Result<Result<Array2<f32>, Vec<usize>>> {
     Ok(match value.dtype().tensor_type() {
         Some(TensorElementType::Float16) => {
-            rows_at(value.try_extract_array::<f16>()?, places, length, f16::to_f32)
+            rows_at(value.try_extract_array::<f16>()?, places, sizes, f16::to_f32)
         }
         Some(TensorElementType::Float64) => {
-            rows_at(value.try_extract_array::<f64>()?, places, length, |value| value as f32)
+            rows_at(value.try_extract_array::<f64>()?, places, sizes, |value| value as f32)
         }
-        _ => rows_at(value.try_extract_array::<f32>()?, places, length, |value| value),
+        _ => rows_at(value.try_extract_array::<f32>()?, places, sizes, |value| value),
     })
 }

@@ -1,5 +1,6 @@
 //! What a student is taught with: texts, what the teacher says of them, and what it is asked while the student learns.
 
+use super::alongside::{Alongside, check_tokens, compared, sizes_inside};
 use super::{Besides, Opener};
 use crate::blueprint::{Blueprint, Purpose};
 use crate::bundle;
@@ -9,10 +10,9 @@ use crate::commands::run::{Finished, Run};
 use crate::corpus::Subject;
 use crate::error::explained;
 use crate::examples::Examples;
-use crate::insight::Insight;
 use crate::masking::{Choice, Masker, Masking, Rarity};
 use crate::metrics::argmax;
-use crate::objective::{Objective, Sizes};
+use crate::objective::Sizes;
 use crate::recipe::{InitEmbeddings, MaskChoice, Read, Recipe};
 use crate::run_folder::RunFolder;
 use crate::table::folder_of;
@@ -24,7 +24,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use student::import::onnx::words;
-use teacher::{Taps, Teacher};
+use teacher::Teacher;
 
 /// The learning rate of a student that starts with copied weights.
 const COPIED_RATE: f64 = 1e-4;
@@ -44,8 +44,8 @@ pub struct Lesson<'a> {
     train: Examples,
     tokenizer: Tokenizer,
     sources: BTreeMap<String, String>,
-    /// The sizes of the teacher and whom to ask about its inside, where the objective compares that.
-    inside: Option<(Sizes, Insight)>,
+    /// The teacher, where it is asked while the student learns.
+    alongside: Option<Alongside>,
     tracked: &'a [Destination],
     opener: &'a Opener<'a>,
 }
@@ -65,7 +65,7 @@ impl<'a> Lesson<'a> {
     ) -> Result<(Self, Recipe, Blueprint)> {
         let what = "the directory of the model to learn from";
         let path = required(recipe.teacher.path.clone(), "teacher", what)?;
-        let mut teacher = opener.teacher(&recipe.teacher, &path)?;
+        let mut teacher = opener.teacher(&recipe, &path)?;
         let subject = Subject::of_model(&recipe.data, teacher.config(), teacher.num_classes())?;
         let subject = subject.telling(recipe.data.pairs)?;
 
@@ -89,16 +89,19 @@ impl<'a> Lesson<'a> {
         let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
         let objective = recipe.objective.objective()?;
         Control::check(besides.controls, &objective, train.num_labelled())?;
-        let sizes =
-            objective.looks_inside().then(|| sizes_inside(&teacher, &objective, tokenizers)).transpose()?;
-        let compared = sizes.map(|sizes| between(&recipe, &blueprint, sizes)).transpose()?;
-        if let Some(objective) = &compared {
-            console.say(super::stages::layers(objective));
+        check_tokens(&objective, tokenizers)?;
+        let sizes = objective.looks_inside().then(|| sizes_inside(&teacher, &objective)).transpose()?;
+        let (objective, vocabulary) =
+            (compared(&recipe, &blueprint, sizes)?, blueprint.bert.config().vocab_size);
+        if objective.looks_inside() {
+            console.say(super::stages::layers(&objective));
         }
         let mut eval_of_teacher = eval.clone();
-        if recipe.data.read == Read::Corpus && objective.needs_logits() {
+        let judges = recipe.data.read == Read::Examples && !recipe.objective.compares_words();
+        if objective.needs_logits() && !judges {
             return Err(explained(
-                "the objective compares logits, but sequences of a plain text are no texts that a teacher judges",
+                "the objective compares logits, but neither sequences of a plain text are judged by a teacher, nor does a \
+                 masked language model judge texts",
                 "compare what goes on inside, e.g. `--set objective.hidden_mse=1`, or learn from examples",
             ));
         }
@@ -116,11 +119,10 @@ impl<'a> Lesson<'a> {
         recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
         recipe.data.max_length = Some(subject.max_length);
         let sources = sources(Some(&teacher), &train, &eval)?;
-        let inside = match sizes.zip(compared) {
-            Some((sizes, objective)) => Some((sizes, insight(teacher, &objective)?)),
-            // It has said all that it will be asked: its memory is the student's now.
-            None => None,
-        };
+        // A teacher that has said all that it will be asked is closed: its memory is the student's now.
+        let ask =
+            || Alongside::new(teacher, sizes, &objective, [&train, &eval], (&recipe, &shelf, vocabulary));
+        let alongside = objective.compares_tokens().then(ask).transpose()?;
         let lesson = Lesson {
             teacher: path,
             subject,
@@ -129,7 +131,7 @@ impl<'a> Lesson<'a> {
             train,
             tokenizer: student_tokenizer,
             sources,
-            inside,
+            alongside,
             tracked: besides.tracked,
             opener,
         };
@@ -147,12 +149,16 @@ impl<'a> Lesson<'a> {
         (folder, settings): (&RunFolder, &str),
         mut blueprint: Blueprint,
     ) -> Result<Option<Finished>> {
-        let mut objective = recipe.objective.objective()?;
-        if let Some((sizes, _)) = self.inside.as_ref().filter(|_| objective.looks_inside()) {
-            objective = between(recipe, &blueprint, *sizes)?;
-            if objective.shows_hidden_states() && sizes.hidden != blueprint.bert.config().hidden_size {
-                blueprint = blueprint.projecting(sizes.hidden, recipe.train.seed);
-            }
+        let alongside = match recipe.objective.objective()?.compares_tokens() {
+            true => self.alongside.as_ref(),
+            false => None,
+        };
+        let sizes = alongside.and_then(|alongside| alongside.sizes);
+        let objective = compared(recipe, &blueprint, sizes)?;
+        if let Some(Sizes { hidden, .. }) = sizes.filter(|_| objective.shows_hidden_states())
+            && hidden != blueprint.bert.config().hidden_size
+        {
+            blueprint = blueprint.projecting(hidden, recipe.train.seed);
         }
         if objective.predicts_words() {
             blueprint = blueprint.predicting_words(recipe.train.seed);
@@ -173,7 +179,7 @@ impl<'a> Lesson<'a> {
             subject: &self.subject,
             train: &train,
             eval: &self.eval,
-            insight: self.inside.as_ref().filter(|_| objective.looks_inside()).map(|(_, insight)| insight),
+            insight: alongside.map(|alongside| &alongside.insight),
             masker: masker.as_ref(),
             tokenizer: self.tokenizer.source(),
             sources: self.sources.clone(),
@@ -208,64 +214,6 @@ fn blueprint(recipe: &Recipe, purpose: &Purpose, teacher: &Teacher) -> Result<Bl
             blueprint.with_words(&table)
         }
     }
-}
-
-/// Returns the objective of a recipe, with the layers of the student laid beside those of its teacher.
-fn between(recipe: &Recipe, blueprint: &Blueprint, teacher: Sizes) -> Result<Objective> {
-    let config = blueprint.bert.config();
-    let student = Sizes {
-        layers: config.num_hidden_layers,
-        hidden: config.hidden_size,
-        heads: config.num_attention_heads,
-    };
-    recipe.objective.objective()?.between(&recipe.objective.layers, student, teacher)
-}
-
-/// Returns the sizes of a teacher whose inside is compared.
-///
-/// # Errors
-/// When it reads other tokens than the student, or its graph does not tell.
-fn sizes_inside(teacher: &Teacher, objective: &Objective, [its, students]: [&Tokenizer; 2]) -> Result<Sizes> {
-    let inside: Vec<&str> = objective
-        .terms()
-        .iter()
-        .filter(|term| term.loss.looks_inside())
-        .map(|term| term.loss.name())
-        .collect();
-    if !its.encodes_like(students) {
-        let why = match its.fingerprint() == students.fingerprint() {
-            true => format!(
-                "cuts texts after {} tokens, its teacher after {}",
-                students.max_length(),
-                its.max_length()
-            ),
-            false => "has another tokenizer than its teacher".to_owned(),
-        };
-        return Err(explained(
-            format!("`{}` compares token by token, but the student {why}", inside.join("`, `")),
-            "give the student its teacher's tokenizer and the same `--max-length`; with others `kl`, `logit_mse`, \
-             `cross_entropy` and `label_mse` can be learnt, which compare whole texts",
-        ));
-    }
-    let anatomy = teacher.anatomy()?;
-    let (Some(hidden), Some(heads)) = (anatomy.hidden_size, anatomy.num_heads) else {
-        return Err(explained(
-            format!(
-                "`{}` compares what goes on inside the teacher, but its graph does not say how wide it is",
-                inside.join("`, `")
-            ),
-            "look at what `distill inspect` finds in it; export the teacher anew without fusing its nodes",
-        ));
-    };
-    Ok(Sizes { layers: anatomy.layers.len(), hidden, heads })
-}
-
-/// Sets a teacher to answer what the objective asks.
-fn insight(mut teacher: Teacher, objective: &Objective) -> Result<Insight> {
-    let asked = &objective.comparison().teacher;
-    let taps = Taps { hidden: asked.hidden.clone(), scores: asked.scores.clone(), qkv: asked.qkv.clone() };
-    teacher.tap(&taps)?;
-    Ok(Insight::of(teacher))
 }
 
 /// The labelled rows on which the order of the teacher's classes is checked, at most: far more than it takes.

@@ -1,5 +1,6 @@
 //! `distill train`: the main job, from a teacher and a text to a verified student and a comparison.
 
+mod alongside;
 mod lesson;
 mod report;
 mod stages;
