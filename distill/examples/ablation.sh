@@ -3,7 +3,7 @@
 #   labels   labels alone                        logits   the teacher's logits alone
 #   inside   TinyBERT's two stages, without its general stage
 #   general  the same after a general stage on plain text (needs CORPUS)
-#   augment  the same on augmented texts (needs CORPUS)
+#   augment  the same with COPIES of each text (needs CORPUS)
 #
 #   TEACHER=bert TRAIN=train.tsv DEV=dev.tsv TEST=test.tsv OUT=ablation ./ablation.sh
 #
@@ -29,13 +29,10 @@ for arm in $ARMS; do
       logits) "$DISTILL" train $common $data --max-steps "$STEPS" --lr "$RATE" --alpha 1 --temperature 1 ;;
       inside) "$DISTILL" train $common $data --recipe tinybert-task $stages ;;
       general)
-        "$DISTILL" train $common $data --recipe tinybert --corpus "$CORPUS" $stages \
+        "$DISTILL" train $common $data --recipe tinybert --corpus "$CORPUS" $stages --set augment.copies=0 \
           --set general.train.max_steps="$GENERAL" --set general.train.learning_rate="$RATE" ;;
       augment)
-        more="$OUT/augmented-$seed.tsv"
-        [ -f "$more" ] || "$DISTILL" augment --data "$TRAIN" --task "$TASK" --teacher "$TEACHER" --exclude "$DEV" \
-          --exclude "$TEST" --copies "$COPIES" --seed "$seed" --out "$more"
-        "$DISTILL" train $common --data "$more" --recipe tinybert --corpus "$CORPUS" $stages \
+        "$DISTILL" train $common $data --recipe tinybert --corpus "$CORPUS" $stages --set augment.copies="$COPIES" \
           --set general.train.max_steps="$GENERAL" --set general.train.learning_rate="$RATE" ;;
       *) echo "there is no arm $arm" >&2; exit 2 ;;
     esac

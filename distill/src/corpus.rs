@@ -1,7 +1,7 @@
 //! What is predicted, and how data is read for it: into memory to evaluate a model, row by row to compare models,
 //! as a mapped table to train them.
 
-use crate::data::{self, Columns, Dataset, Format, Reading, Row};
+use crate::data::{self, Columns, Dataset, Format, Quirks, Reading, Row};
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::recipe::{DataSection, Read};
@@ -32,6 +32,8 @@ pub struct Subject {
     /// The tokens at which texts are cut.
     pub max_length: usize,
     reading: Reading,
+    /// How copies are read: in the columns of their own, their labels as in the originals.
+    reading_of_copies: Reading,
     orders: Vec<LabelSet>,
 }
 
@@ -125,7 +127,9 @@ impl Subject {
         };
         let format = section.format.as_deref().map(format_named).transpose()?;
         let asked = section.max_length.unwrap_or(task.max_length);
+        let quirks = Quirks { unlabelled: task.reading().quirks.unlabelled, ..Quirks::default() };
         Ok(Subject {
+            reading_of_copies: Reading { quirks, ..Reading::default() },
             reading: Reading { columns, format, ..task.reading() },
             orders: task.label_set().into_iter().collect(),
             labels: None,
@@ -192,6 +196,17 @@ impl Subject {
     /// Returns what a table of a file is made of.
     pub fn source<'a>(&'a self, path: &'a Path, tokenizer: &'a Tokenizer, threads: usize) -> Source<'a> {
         let content = Content::Rows { reading: &self.reading, kind: self.task.kind };
+        Source { path, content, tokenizer, threads }
+    }
+
+    /// Returns what a table of a file is made of that `distill augment` has written.
+    pub fn source_of_copies<'a>(
+        &'a self,
+        path: &'a Path,
+        tokenizer: &'a Tokenizer,
+        threads: usize,
+    ) -> Source<'a> {
+        let content = Content::Rows { reading: &self.reading_of_copies, kind: self.task.kind };
         Source { path, content, tokenizer, threads }
     }
 

@@ -111,12 +111,13 @@ impl RunFolder {
 }
 
 /// Says whether a file does not make a folder somebody's: a lock, what a killed run left half done, or labels and tokens, which a run that was stopped
-/// before it trained leaves behind. Labels know whose they are, and are added to, never replaced; so do tokens.
+/// before it trained leaves behind. Labels know whose they are, and are added to, never replaced; so do tokens. Copies of texts are
+/// made anew.
 fn is_harmless(name: &OsStr) -> bool {
     name == LOCK
         || name == "tokens"
         || is_temporary(Path::new(name))
-        || name.to_string_lossy().starts_with("labels.")
+        || ["labels.", "augmented-"].iter().any(|start| name.to_string_lossy().starts_with(start))
 }
 
 /// Removes the temporary files of a run that was killed while it wrote: what they were to replace is whole.

@@ -241,3 +241,43 @@ fn a_teacher_of_numbers_cannot_be_sure() {
     assert!(dir.text("a.tsv").lines().all(|line| line.split('\t').count() == 2));
     assert!(Teacher::open(&dir.path("teacher"), &Options::default()).is_ok());
 }
+
+#[test]
+fn a_job_makes_the_copies_that_its_stages_ask_for_once_and_uses_them_when_it_is_resumed() {
+    let dir = Dir::with_student();
+    dir.write("odd.tsv", corpus::tsv(200, 1).replace("sentence\tlabel", "said\tmeant"));
+    dir.write("odd-dev.tsv", corpus::tsv(60, 2).replace("sentence\tlabel", "said\tmeant"));
+    dir.write(
+        "recipe.toml",
+        "[augment]\ncopies = 3\n[train]\nmax_steps = 6\n[[stage]]\nname = \"one\"\nobjective = { kl = 1 }\n\
+         [[stage]]\nname = \"two\"\nobjective = { logit_mse = 1 }\n[[stage]]\nname = \"three\"\n\
+         augment = { copies = 0 }\nobjective = { kl = 1 }\n",
+    );
+    let train = "train --teacher teacher --data odd.tsv --eval odd-dev.tsv --text said --label meant \
+                 --student student.json --seed 7 --recipe recipe.toml --out out";
+    let said = dir.ok(train).stderr;
+    let files: Vec<String> =
+        names(&dir.path("out")).into_iter().filter(|name| name.starts_with("augmented-")).collect();
+    let [file] = &files[..] else { panic!("one file: {files:?}") };
+    let copies = dir.text(&format!("out/{file}"));
+    assert!(
+        copies.lines().count() > 400 && copies.starts_with("text\tlabel\n"),
+        "{}",
+        copies.lines().count()
+    );
+    assert_eq!(said.matches("copies for stage").count(), 1, "{said}");
+    let examples = format!("train: {} examples, 200 labelled", copies.lines().count() - 1);
+    assert_eq!(said.matches(&examples).count(), 2, "{said}");
+    assert_eq!(said.matches("train: 200 examples, all labelled").count(), 1, "{said}");
+    let model = dir.read("out/model.safetensors");
+    dir.write(&format!("out/{file}"), &copies);
+    let resumed = dir.ok(&format!("{train} --resume")).stderr;
+    assert!(!resumed.contains("copies for stage"), "{resumed}");
+    assert_eq!(dir.read("out/model.safetensors"), model);
+
+    let said = dir.error(&format!("{train} --overwrite --set augment.replace=2"));
+    assert!(said.contains("`augment.replace` is `2`") && said.contains("hint:"), "{said}");
+    dir.write("corpus.txt", "a\n\nb\n");
+    let said = dir.error(&format!("{train} --overwrite --corpus corpus.txt --set one.data.read=corpus"));
+    assert!(said.contains("of which no copies are made") && said.contains("hint:"), "{said}");
+}

@@ -84,7 +84,7 @@ fn prepared() -> Dir {
     dir
 }
 
-const TRAIN: &str = "train --recipe distilbert --set general.data.holdout=0.1 --teacher teacher --data train.tsv --eval dev.tsv --corpus corpus.txt \
+const TRAIN: &str = "train --recipe distilbert --set general.data.holdout=0.1 --set general.data.max_length=32 --teacher teacher --data train.tsv --eval dev.tsv --corpus corpus.txt \
                      --student student.json --seed 7";
 
 #[test]
@@ -93,7 +93,7 @@ fn distilberts_recipe_learns_from_a_masked_language_model_first_and_then_from_a_
     let said = dir.ok(&format!(
         "{TRAIN} --set general.teacher.path=lm --set general.train.max_steps=40 \
          --set general.train.accumulate=1 --set general.train.learning_rate=3e-3 --set fine-tuning.train.max_steps=5 \
-         --set general.data.max_length=32 --set objective.masked_words=30 --out out"
+         --set objective.masked_words=30 --out out"
     ));
     assert!(said.stderr.contains("5 masked_kl"), "{}", said.stderr);
     let log = dir.text("out/stages/1-general/log.jsonl");

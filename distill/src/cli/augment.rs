@@ -60,7 +60,7 @@ pub struct CandidateArgs {
     #[arg(long, value_name = "TABLE")]
     pub embeddings: Option<PathBuf>,
     /// Take this many vectors of a text file, which has the most frequent words first
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = Self::MAX_VECTORS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_vectors: u32,
     /// Ask this ONNX masked language model about words that are one piece of its vocabulary; the text follows as a second
     /// segment
@@ -72,6 +72,11 @@ pub struct CandidateArgs {
     /// Leave these words alone: `corpus` for the frequent words of the texts, `none`, or a file with a word a line
     #[arg(long, value_name = "WORDS", default_value = "corpus")]
     pub stop_words: Choice,
+}
+
+impl CandidateArgs {
+    /// The vectors that are taken of a text file: the published number.
+    pub const MAX_VECTORS: u32 = 100_000;
 }
 
 /// How many copies, and which

@@ -10,7 +10,7 @@ pub use arguments::{
     BenchArgs, BenchPart, CompareArgs, CostArgs, DataArgs, DemoArgs, EvalArgs, FinetuneArgs, InspectArgs,
     LabelArgs, PredictArgs, RecipesArgs, TrainArgs, TrainingArgs,
 };
-pub use augment::{AugmentArgs, Originals};
+pub use augment::{AugmentArgs, CandidateArgs, CopyArgs, Originals};
 pub use export::{ExportArgs, Size};
 pub use slim::SlimArgs;
 

@@ -42,12 +42,15 @@ impl Shelf<'_> {
             let source = table::Source { path: &path, content, tokenizer, threads };
             return Ok(vec![Arc::new(table::open(&source, &self.folder, self.console)?)]);
         }
+        let subject = self.subject;
         let train = required(section.train.clone(), "data", "the file to train on")?;
-        let open = |path: &PathBuf| {
-            let source = self.subject.source(path, tokenizer, self.threads);
-            table::open(&source, &self.folder, self.console).map(Arc::new)
+        let train = match &section.augmented {
+            Some(augmented) => subject.source_of_copies(augmented, tokenizer, self.threads),
+            None => subject.source(&train, tokenizer, self.threads),
         };
-        std::iter::once(&train).chain(&section.eval).map(open).collect()
+        let eval = section.eval.iter().map(|path| subject.source(path, tokenizer, self.threads));
+        let open = |source| table::open(&source, &self.folder, self.console).map(Arc::new);
+        std::iter::once(train).chain(eval).map(open).collect()
     }
 
     /// Returns the tables of the same files in the tokens of the first tokenizer, the teacher's. `tables`: those in the

@@ -13,6 +13,9 @@ pub struct DataSection {
     pub train: Option<PathBuf>,
     /// The file to evaluate on; part of the training file when not given.
     pub eval: Option<PathBuf>,
+    /// What is trained on instead of that file: the same texts, and copies of them, in the columns that `distill augment` writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmented: Option<PathBuf>,
     /// The share of the training file that is held out when there is no file to evaluate on.
     pub holdout: f64,
     /// The preset that says how the file looks and how it is measured.
@@ -85,6 +88,7 @@ impl Default for DataSection {
         DataSection {
             train: None,
             eval: None,
+            augmented: None,
             holdout: 0.05,
             task: "text".into(),
             format: None,

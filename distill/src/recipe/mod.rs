@@ -4,6 +4,7 @@
 //! `None` is not decided yet; [`crate::commands`] decides it from the data and the model, and writes the resolved recipe
 //! beside the result.
 
+mod augment;
 mod builtin;
 mod data;
 mod objective;
@@ -11,6 +12,7 @@ mod precision;
 mod sections;
 mod stage;
 
+pub use augment::AugmentSection;
 pub use builtin::{BUILTIN, text};
 pub use data::{DataSection, MaskChoice, Read};
 pub use objective::ObjectiveSection;
@@ -35,6 +37,9 @@ pub struct Recipe {
     pub teacher: TeacherSection,
     /// The text, and what to read of it.
     pub data: DataSection,
+    /// Copies of the texts to train on.
+    #[serde(skip_serializing_if = "AugmentSection::is_default")]
+    pub augment: AugmentSection,
     /// The model that is trained.
     pub student: StudentSection,
     /// What it is trained for.
@@ -134,6 +139,7 @@ impl Recipe {
             }
         }
         train.storage()?;
+        self.augment.validate()?;
         if let Some(length) = self.data.max_length.filter(|&length| length < MIN_LENGTH) {
             return refuse("data.max_length", length.to_string(), &format!("at least {MIN_LENGTH}"));
         }

@@ -1,6 +1,7 @@
 //! `distill train`: the main job, from a teacher and a text to a verified student and a comparison.
 
 mod alongside;
+mod copies;
 mod lesson;
 mod report;
 mod stages;
@@ -53,13 +54,16 @@ pub fn distil(
     if let Some(about) = &recipe.about {
         console.say(format_args!("{}\n", about.trim()));
     }
-    let stages = recipe.stages()?;
+    let mut stages = recipe.stages()?;
+    if stages.len() > 1 {
+        console.say(stages::table(&stages));
+        bundle::write_text(&folder.join(RECIPE), &recipe.to_toml())?;
+    }
+    copies::make(&mut stages, folder, &opener)?;
     let Some((last, before)) = stages.split_last() else { return Ok(()) };
     let mut last = last.recipe.clone();
     let mut settings = RECIPE;
     if !before.is_empty() {
-        console.say(stages::table(&stages));
-        bundle::write_text(&folder.join(RECIPE), &recipe.to_toml())?;
         let Some(start) = stages::run(before, folder, besides.tracked, &opener)? else { return Ok(()) };
         last.student.start_from(&start);
         settings = stages::SETTINGS;

@@ -69,14 +69,16 @@ fn is_finished(folder: &RunFolder, settings: &str) -> Result<bool> {
 
 /// Shows the stages of a recipe: what each learns from, for what, and how long.
 pub(super) fn table(stages: &[Stage]) -> String {
-    let line = |(number, stage): (usize, &Stage)| {
+    let goals: Vec<String> = stages.iter().map(|stage| stage.recipe.objective.describe()).collect();
+    let width = goals.iter().map(|goal| goal.chars().count()).max().unwrap_or(0);
+    let line = |(number, (stage, goal)): (usize, (&Stage, &String))| {
         let recipe = &stage.recipe;
         let train = &recipe.train;
         let long =
             train.max_steps.map_or(format!("{} epochs", train.epochs), |steps| format!("{steps} steps"));
-        format!("  {number}  {:<14} {:<44} {long}", stage.name, recipe.objective.describe())
+        format!("  {number}  {:<14} {goal:<width$} {long}", stage.name)
     };
-    let lines: Vec<String> = (1..).zip(stages).map(line).collect();
+    let lines: Vec<String> = (1..).zip(stages.iter().zip(&goals)).map(line).collect();
     format!("stages:\n{}", lines.join("\n"))
 }
 
