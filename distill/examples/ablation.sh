@@ -1,39 +1,62 @@
 #!/bin/sh
-# What each part of a recipe adds, on the same student, with the same start, batches and number of updates:
-#   labels   labels alone                        logits   the teacher's logits alone
-#   inside   TinyBERT's two stages, without its general stage
-#   general  the same after a general stage on plain text (needs CORPUS)
-#   augment  the same with COPIES of each text (needs CORPUS)
+# What each part of a recipe adds, on the same student, with the same start and batches:
+#   scratch  labels alone, from random weights: what inherits nothing from the teacher
+#   labels   labels alone
+#   few      labels alone, of the rows of FEW: what there is without a teacher when most texts have no label
+#   logits   the teacher's logits alone, for as many updates
+#   long     the same for as many updates as `inside` makes in its two stages
+#   inside   TinyBERT's two stages on the texts of the task: INSIDE updates on the inside, then as many as `logits` makes
+#   general  the same after one stage of GENERAL updates on the inside on plain text, CORPUS, which all seeds share
+#   augment  the same as `general` with COPIES of each text
 #
 #   TEACHER=bert TRAIN=train.tsv DEV=dev.tsv TEST=test.tsv OUT=ablation ./ablation.sh
 #
-# TEST is what is reported; DEV chooses the step that is kept. Both default to the same file, which flatters all arms alike.
+# Nothing is chosen on TEST, nor on DEV: the last step of each run is kept. All arms but `scratch` start with the teacher's word
+# embeddings, projected. A run that is there already is not run again.
 set -eu
 : "${DISTILL:=distill}" "${TEACHER:?}" "${TRAIN:?}" "${DEV:?}" "${OUT:?}"
-: "${TEST:=$DEV}" "${CORPUS:=}" "${TASK:=text}" "${STUDENT:=tinybert-4l-312}" "${ARMS:=labels logits inside}"
-: "${SEEDS:=1 2 3}" "${STEPS:=1500}" "${INSIDE:=1000}" "${GENERAL:=1000}" "${PRECISION:=f32}" "${RATE:=3e-4}" "${COPIES:=5}"
+: "${TEST:=$DEV}" "${FEW:=}" "${CORPUS:=}" "${TASK:=text}" "${STUDENT:=tinybert-4l-312}"
+: "${ARMS:=scratch labels logits long inside}" "${SEEDS:=1 2 3}" "${STEPS:=800}" "${INSIDE:=$STEPS}" "${GENERAL:=300}"
+: "${RATE:=3e-4}" "${PRECISION:=f32}" "${COPIES:=4}" "${THREADS:=0}"
 
 mkdir -p "$OUT"
+shared="--teacher $TEACHER --task $TASK --precision $PRECISION --threads $THREADS --cache $OUT/labels.safetensors"
+start="--student $STUDENT --init-embeddings svd"
+inside="--set objective.embedding_mse=1 --set objective.hidden_mse=1 --set objective.score_mse=1"
+
+general() {
+  [ -f "$OUT/general/onnx/model.onnx" ] && return
+  rm -rf "$OUT/general"
+  "$DISTILL" train $shared $start $inside --corpus "$CORPUS" --set data.read=corpus --set data.holdout=0.01 --seed 1 \
+    --max-length 128 --max-steps "$GENERAL" --eval-every "$GENERAL" --lr "$RATE" --out "$OUT/general"
+}
+
 for arm in $ARMS; do
   for seed in $SEEDS; do
     run="$OUT/$arm-$seed"
     [ -f "$run/report.json" ] && continue
     rm -rf "$run"
-    common="--teacher $TEACHER --eval $DEV --task $TASK --student $STUDENT --seed $seed --precision $PRECISION
-      --cache $OUT/labels.safetensors --out $run"
-    data="--data $TRAIN"
-    stages="--set intermediate.train.max_steps=$INSIDE --set intermediate.train.learning_rate=$RATE
-      --set prediction.train.max_steps=$((STEPS - INSIDE)) --set prediction.train.learning_rate=$RATE"
+    common="$shared --eval $DEV --seed $seed --out $run"
+    last="--max-steps $STEPS --eval-every $STEPS --lr $RATE"
+    stages="--recipe tinybert-task --cache-inside --set train.learning_rate=$RATE
+      --set intermediate.train.max_steps=$INSIDE --set intermediate.train.eval_every=$INSIDE --set intermediate.train.warmup=0.05
+      --set prediction.train.max_steps=$STEPS --set prediction.train.eval_every=$STEPS"
     case $arm in
-      labels) "$DISTILL" train $common $data --max-steps "$STEPS" --lr "$RATE" --alpha 0 ;;
-      logits) "$DISTILL" train $common $data --max-steps "$STEPS" --lr "$RATE" --alpha 1 --temperature 1 ;;
-      inside) "$DISTILL" train $common $data --recipe tinybert-task $stages ;;
+      scratch) "$DISTILL" train $common --data "$TRAIN" --student "$STUDENT" $last --alpha 0 ;;
+      labels) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 0 ;;
+      few) "$DISTILL" train $common --data "$FEW" $start $last --alpha 0 ;;
+      logits) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 1 --temperature 1 ;;
+      long)
+        all=$((STEPS + INSIDE))
+        "$DISTILL" train $common --data "$TRAIN" $start --alpha 1 --temperature 1 --max-steps $all --eval-every $all \
+          --lr "$RATE" ;;
+      inside) "$DISTILL" train $common --data "$TRAIN" $start $stages ;;
       general)
-        "$DISTILL" train $common $data --recipe tinybert --corpus "$CORPUS" $stages --set augment.copies=0 \
-          --set general.train.max_steps="$GENERAL" --set general.train.learning_rate="$RATE" ;;
+        general
+        "$DISTILL" train $common --data "$TRAIN" --init "$OUT/general" $stages ;;
       augment)
-        "$DISTILL" train $common $data --recipe tinybert --corpus "$CORPUS" $stages --set augment.copies="$COPIES" \
-          --set general.train.max_steps="$GENERAL" --set general.train.learning_rate="$RATE" ;;
+        general
+        "$DISTILL" train $common --data "$TRAIN" --init "$OUT/general" $stages --set augment.copies="$COPIES" ;;
       *) echo "there is no arm $arm" >&2; exit 2 ;;
     esac
   done

@@ -118,3 +118,26 @@ fn what_cannot_be_made_smaller_is_explained_and_nothing_is_written() {
     dir.write("teacher/tokenizer.json", json.to_string());
     assert!(dir.error("slim teacher --out x --trim-vocab corpus.txt").contains("but the model"));
 }
+
+#[test]
+fn only_the_file_that_keeps_a_promise_is_written_and_none_if_none_does() {
+    let dir = Dir::prepared();
+    let slim = "slim teacher --eval dev.tsv --formats fp32,fp16,int8-embeddings --reduce-range";
+    let done = dir.ok(&format!("{slim} --out small --max-size 1MB --max-drop 100 --json"));
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    let shipped = report["shipped"].as_array().unwrap();
+    assert_eq!((shipped.len(), report["formats"].as_array().unwrap().len()), (1, 3), "{report}");
+    let graphs = names(&dir.path("small/onnx"));
+    assert_eq!(graphs.len(), 1, "{graphs:?}");
+    assert_eq!(shipped[0], format!("onnx/{}", graphs[0]));
+    let said = dir.error(&format!("{slim} --out none --max-size 100B"));
+    assert!(
+        said.contains("no format keeps the promise of at most 0.1 kB") && said.contains("hint:"),
+        "{said}"
+    );
+    assert!(names(&dir.path("none")).is_empty());
+    dir.ok(&format!("{slim} --out small --overwrite --max-size 1MB --exclude bert.encoder"));
+    assert_eq!(names(&dir.path("small/onnx")).len(), 1, "what is not shipped any more is gone");
+    let said = dir.error(&format!("{slim} --out small --overwrite --exclude bert.encoder.layer.9"));
+    assert!(said.contains("bert.encoder.layer.9") && said.contains("hint:"), "{said}");
+}

@@ -35,18 +35,9 @@ pub struct ExportArgs {
     /// Measure every format on the texts of this file
     #[arg(long, value_name = "FILE")]
     pub eval: Option<PathBuf>,
-    /// Lose at most so many points of accuracy, or of the task's own figure; without labels, of agreement
-    #[arg(long, value_name = "POINTS", requires = "eval")]
-    pub max_drop: Option<f64>,
-    /// Take at most this much, e.g. 8MB or 7.5MiB
-    #[arg(long, value_name = "SIZE")]
-    pub max_size: Option<Size>,
-    /// Leave these matrices and tables as they are, e.g. bert.encoder.layer.3
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub exclude: Vec<String>,
-    /// Use 8 bits for the numbers from -64 to 64 only, for processors without VNNI, where larger sums saturate
-    #[arg(long)]
-    pub reduce_range: bool,
+    /// What a file keeps to
+    #[command(flatten)]
+    pub keep: KeepArgs,
     /// Round each matrix alone and print what that costs, instead of writing files
     #[arg(long, requires = "eval")]
     pub sensitivity: bool,
@@ -65,6 +56,23 @@ pub struct ExportArgs {
     /// What to read
     #[command(flatten)]
     pub columns: DataArgs,
+}
+
+/// What a file keeps to, of `export` and `slim`
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeepArgs {
+    /// Lose at most so many points of accuracy, or of the task's own figure; without labels, of agreement
+    #[arg(long, value_name = "POINTS", requires = "eval")]
+    pub max_drop: Option<f64>,
+    /// Take at most this much, e.g. 8MB or 7.5MiB
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<Size>,
+    /// Leave these matrices and tables as they are, e.g. bert.encoder.layer.3
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Use 8 bits for the numbers from -64 to 64 only, for processors without VNNI, where larger sums saturate
+    #[arg(long)]
+    pub reduce_range: bool,
 }
 
 /// How to train through the rounding

@@ -11,7 +11,7 @@ pub use arguments::{
     LabelArgs, PredictArgs, RecipesArgs, TrainArgs, TrainingArgs,
 };
 pub use augment::{AugmentArgs, CandidateArgs, CopyArgs, Originals};
-pub use export::{ExportArgs, Size};
+pub use export::{ExportArgs, KeepArgs, Size};
 pub use slim::SlimArgs;
 
 use clap::{Args, Parser, Subcommand};

@@ -1,6 +1,6 @@
 //! The flags of `slim`, as the user reads them.
 
-use super::DataArgs;
+use super::{DataArgs, KeepArgs};
 use clap::Args;
 use std::path::PathBuf;
 use student::export::Format;
@@ -25,6 +25,9 @@ pub struct SlimArgs {
     /// Write these formats: fp32, fp16, int8, int8-embeddings, int4
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "fp32,int8-embeddings")]
     pub formats: Vec<Format>,
+    /// What a file keeps to
+    #[command(flatten)]
+    pub keep: KeepArgs,
     /// Measure on the texts of this file [default: a few built-in sentences]
     #[arg(long, value_name = "FILE")]
     pub eval: Option<PathBuf>,

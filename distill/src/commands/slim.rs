@@ -1,10 +1,11 @@
 //! `distill slim`: a BERT ONNX that somebody else made, with fewer words and in fewer bits.
 //!
-//! Everything is made and measured in a temporary folder; what is asked for is copied out when all of it stands.
+//! Everything is made and measured in a folder of its own; what is asked for is put in place when all of it stands.
 
 use super::export::exam::Exam;
-use super::export::measured::{Measured, Variant, measure};
-use super::export::{CARD, note_figures, table};
+use super::export::measured::{Measured, measure};
+use super::export::promise::Promise;
+use super::export::{CARD, note_figures, put_in_place, table, variants, workshop};
 use super::trim::trim;
 use super::{Opener, bundle};
 use crate::card::{Card, Weights};
@@ -19,11 +20,8 @@ use crate::tokens::{Tokenizer, companions};
 use crate::vocabulary::{Model, Staged};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use student::export::Format;
-use student::export::onnx::{self, Storage};
-use student::files::write_atomically;
+use student::export::onnx;
 use student::import::onnx::summary;
 use teacher::Teacher;
 
@@ -55,16 +53,23 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
         None => (given.clone(), None),
     };
     let exam = trimmed_exam.as_ref().unwrap_or(&given_exam);
-    let made = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let variants = source.write(&args.formats, made.path())?;
+    let workshop = workshop(&folder)?;
+    let mut formats = args.formats.clone();
+    formats.sort_unstable();
+    formats.dedup();
+    variants::warn(&formats, &args.keep, console);
+    let stage = workshop.path();
+    source.write_companions(stage)?;
+    let variants = variants::write(&onnx::Model::read(&source.graph)?, &formats, &args.keep, stage)?;
     let mut all = measure(&variants, (&given.graph, &given_exam), exam, &opener)?;
-    note_figures(made.path(), &mut all, exam)?;
-    bundle::write_text(&made.path().join(CARD), &describe(args, &all, exam, staged.as_ref(), &given.graph)?)?;
-    hand_over(made.path(), folder.path())?;
+    note_figures(stage, &mut all, exam)?;
+    let shipped = Promise::of(&args.keep).shipped(&all)?;
+    let card = describe(args, (&all, &shipped), exam, staged.as_ref(), &given.graph)?;
+    bundle::write_text(&stage.join(CARD), &card)?;
+    put_in_place(stage, &folder, &formats, &shipped.iter().map(|&i| &all[i]).collect::<Vec<_>>())?;
     match console.json {
-        true => console.hand_out(as_json(&all, exam, staged.as_ref())),
+        true => console.hand_out(as_json((&all, &shipped), exam, staged.as_ref())),
         false => {
-            let shipped: Vec<usize> = (0..all.len()).collect();
             let rows = aligned(&table::rows(&all, &shipped, exam));
             console.hand_out(format_args!("{rows}\n\n({} texts; {})", exam.texts.len(), table::LEGEND));
         }
@@ -95,23 +100,14 @@ impl Source {
         Tokenizer::open(&self.tokenizer, subject.max_length)
     }
 
-    /// Writes a model directory with a graph in each format.
-    fn write(&self, formats: &[Format], folder: &Path) -> Result<Vec<Variant>> {
+    /// Copies everything but the graph into a model directory.
+    fn write_companions(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder.join("onnx"))?;
         for file in companions(&self.tokenizer).into_iter().chain([self.config.clone()]) {
-            copy(&file, &folder.join(file.file_name().unwrap_or_default()))?;
+            std::fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))
+                .with_context(|| format!("cannot copy `{}`", file.display()))?;
         }
-        let whole = onnx::Model::read(&self.graph)?;
-        let mut formats = formats.to_vec();
-        formats.sort_unstable();
-        formats.dedup();
-        let write = |&format: &Format| {
-            let file = format.file(&formats);
-            let path = folder.join(file);
-            whole.stored_as(&Storage::of(format))?.write(&path)?;
-            Ok(Variant { format, file, path })
-        };
-        formats.iter().map(write).collect()
+        Ok(())
     }
 }
 
@@ -125,17 +121,16 @@ fn trimmed(args: &SlimArgs, given: &Source, exam: &Exam, opener: &Opener<'_>) ->
 /// Returns the model card. What the graph says of itself is all that is known of its making.
 fn describe(
     args: &SlimArgs,
-    all: &[Measured],
+    (all, shipped): (&[Measured], &[usize]),
     exam: &Exam,
     staged: Option<&Staged>,
     graph: &Path,
 ) -> Result<String> {
-    let files: Vec<String> = all.iter().map(|it| it.file.to_owned()).collect();
-    let shipped: Vec<usize> = (0..all.len()).collect();
+    let files: Vec<String> = shipped.iter().map(|&i| all[i].file.to_owned()).collect();
     let card = Card {
         name: &args.out.file_name().unwrap_or(args.out.as_os_str()).to_string_lossy(),
         files: &files,
-        figures: &table::rows(all, &shipped, exam),
+        figures: &table::rows(all, shipped, exam),
         measured_on: &format!(
             "On {}\n`as fp32`: the share of texts on which a file says what the model says that it was made from.\n\
              Figures: {}.",
@@ -150,34 +145,14 @@ fn describe(
     Ok(card.to_markdown())
 }
 
-fn as_json(all: &[Measured], exam: &Exam, staged: Option<&Staged>) -> Value {
+fn as_json((all, shipped): (&[Measured], &[usize]), exam: &Exam, staged: Option<&Staged>) -> Value {
     json!({
+        "shipped": shipped.iter().map(|&i| all[i].file).collect::<Vec<_>>(),
         "eval": exam.file,
         "examples": exam.texts.len(),
         "formats": all,
         "vocabulary": staged.map(|staged| &staged.trimmed),
     })
-}
-
-/// Copies a finished directory to where it was asked for, each file whole or not at all.
-fn hand_over(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to.join("onnx"))
-        .with_context(|| format!("cannot write to `{}`", to.display()))?;
-    for folder in ["", "onnx"] {
-        for entry in std::fs::read_dir(from.join(folder))? {
-            let path = entry?.path();
-            if let (true, Some(name)) = (path.is_file(), path.file_name()) {
-                copy(&path, &to.join(folder).join(name))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut source =
-        std::fs::File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?;
-    Ok(write_atomically(to, |file| std::io::copy(&mut source, file).and_then(|_| file.flush()))?)
 }
 
 /// Returns the configuration beside a graph, or above its folder `onnx/`.

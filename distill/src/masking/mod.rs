@@ -113,9 +113,10 @@ impl Masker {
         Ok(Masker { masking, inventory, mask_id })
     }
 
-    /// Hides tokens of a batch of examples: returns it as a model is given it, and what the chosen tokens were, `[M]`.
-    pub fn hide(&self, batch: PackedBatch, examples: &[usize], moment: Moment) -> (PackedBatch, Vec<u32>) {
-        let Masked { ids, positions, targets } = self.mask(batch.ids(), batch.offsets(), examples, moment);
+    /// Hides tokens of a batch: returns it as a model is given it, and what the chosen tokens were, `[M]`. `rows`: of each
+    /// sequence, its row in the table.
+    pub fn hide(&self, batch: PackedBatch, rows: &[usize], moment: Moment) -> (PackedBatch, Vec<u32>) {
+        let Masked { ids, positions, targets } = self.mask(batch.ids(), batch.offsets(), rows, moment);
         (batch.masked(ids, positions), targets)
     }
 

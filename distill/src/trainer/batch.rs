@@ -32,7 +32,10 @@ impl Supply<'_> {
     pub fn batch(&self, examples: Vec<usize>, moment: Moment) -> Batch {
         let packed = self.examples.pack(&examples);
         let (packed, words) = match self.masker {
-            Some(masker) => masker.hide(packed, &examples, moment),
+            Some(masker) => {
+                let rows: Vec<usize> = examples.iter().map(|&example| self.examples.row(example)).collect();
+                masker.hide(packed, &rows, moment)
+            }
             None => (packed, Vec::new()),
         };
         Batch { examples, packed, words, inside: None }

@@ -63,8 +63,8 @@ fn recipe(args: &ExportArgs, steps: u64) -> Result<Recipe> {
     train.learning_rate = aware.lr.or(Some(RATE));
     train.eval_every = None;
     train.rounding = Some(format.name().to_owned());
-    train.reduce_range = args.reduce_range;
-    train.exclude.clone_from(&args.exclude);
+    train.reduce_range = args.keep.reduce_range;
+    train.exclude.clone_from(&args.keep.exclude);
     recipe.validate()?;
     let cache = aware.cache.clone().or(recipe.teacher.cache.take());
     recipe.teacher.cache = cache.or_else(|| Some(args.student.join("labels.safetensors")));

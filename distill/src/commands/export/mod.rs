@@ -4,10 +4,11 @@ mod aware;
 pub mod exam;
 mod interval;
 pub mod measured;
-mod promise;
+pub mod promise;
 mod sensitivity;
 pub mod table;
 mod timing;
+pub mod variants;
 
 use super::Opener;
 use super::trim::trim;
@@ -20,13 +21,13 @@ use crate::run_folder::{Existing, RunFolder};
 use crate::vocabulary::{self, Staged};
 use anyhow::{Context, Result};
 use exam::Exam;
-use measured::{Measured, Variant};
+use measured::Measured;
 use promise::Promise;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use student::export::Format;
-use student::export::onnx::{Model, Storage};
-use student::quant::Range;
+use student::export::onnx::Model;
+use tempfile::TempDir;
 
 /// The model card's place in a model directory.
 pub const CARD: &str = "README.md";
@@ -45,11 +46,8 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     args.formats.sort();
     args.formats.dedup();
     let exam = Exam::of(&args, &given)?;
-    let workshop = tempfile::Builder::new()
-        .prefix(".distill-")
-        .suffix(".tmp")
-        .tempdir_in(folder.path())
-        .with_context(|| format!("cannot write to the folder `{}`", folder.path().display()))?;
+    let workshop = workshop(&folder)?;
+    variants::warn(&args.formats, &args.keep, console);
     let metadata = bundle::metadata_of(&args.student);
     let reference = Model::lower(&given.bert, &given.params, &metadata)?;
     if args.sensitivity {
@@ -69,15 +67,12 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let metadata = metadata.into_iter().chain(notes).collect();
     let parameters = student.params.data().len();
     let verification = write(&stage, student, exam, &metadata, &opener)?;
-    let variants = variants(&args, &stage)?;
+    let variants =
+        variants::write(&Model::read(&stage.join(bundle::ONNX))?, &args.formats, &args.keep, &stage)?;
     let reference = reference_file(&reference, workshop.path(), &args.student)?;
     let mut all = measured::measure(&variants, (&reference, given_exam), exam, &opener)?;
     note_figures(&stage, &mut all, exam)?;
-    let promise = Promise { max_drop: args.max_drop, max_bytes: args.max_size.map(|size| size.0) };
-    let shipped = match promise.is_empty() {
-        true => (0..all.len()).collect(),
-        false => vec![promise.choose(&all)?],
-    };
+    let shipped = Promise::of(&args.keep).shipped(&all)?;
     let card = describe(&args.out, &all, &shipped, exam, &metadata, staged.as_ref());
     bundle::write_text(&stage.join(CARD), &card)?;
     put_in_place(&stage, &folder, &args.formats, &shipped.iter().map(|&i| &all[i]).collect::<Vec<_>>())?;
@@ -94,6 +89,15 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
         false => outcome.print(exam, console),
     }
     Ok(())
+}
+
+/// Makes a folder for what is not finished, in the folder that it will go to; it goes with what is returned.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn workshop(folder: &RunFolder) -> Result<TempDir> {
+    let builder = tempfile::Builder::new().prefix(".distill-").suffix(".tmp").tempdir_in(folder.path());
+    builder.with_context(|| format!("cannot write to the folder `{}`", folder.path().display()))
 }
 
 /// Makes the student with fewer words, where that is asked for.
@@ -154,21 +158,6 @@ fn write(
     bundle::verify(stage, &mut engine, &exam.texts, &opener.options(&notify))
 }
 
-/// Writes the graph in every format that is asked for.
-fn variants(args: &ExportArgs, stage: &Path) -> Result<Vec<Variant>> {
-    let exact = Model::read(&stage.join(bundle::ONNX))?;
-    let range = if args.reduce_range { Range::Reduced } else { Range::Full };
-    let write = |&format: &Format| {
-        let file = format.file(&args.formats);
-        let path = stage.join(file);
-        if format != Format::Fp32 {
-            exact.stored_as(&Storage { format, range, exclude: &args.exclude })?.write(&path)?;
-        }
-        Ok(Variant { format, file, path })
-    };
-    args.formats.iter().map(write).collect()
-}
-
 /// Writes the student as it was given beside its configuration, to compare with.
 fn reference_file(reference: &Model, workshop: &Path, student: &Path) -> Result<PathBuf> {
     let path = workshop.join("reference.onnx");
@@ -179,7 +168,15 @@ fn reference_file(reference: &Model, workshop: &Path, student: &Path) -> Result<
 }
 
 /// Moves what is shipped into the folder; graphs of an earlier export that are not shipped any more go.
-fn put_in_place(stage: &Path, folder: &RunFolder, formats: &[Format], shipped: &[&Measured]) -> Result<()> {
+///
+/// # Errors
+/// When a file cannot be moved.
+pub fn put_in_place(
+    stage: &Path,
+    folder: &RunFolder,
+    formats: &[Format],
+    shipped: &[&Measured],
+) -> Result<()> {
     let failed = |path: &Path| format!("cannot put `{}` in place", path.display());
     let onnx = folder.join("onnx");
     std::fs::create_dir_all(&onnx).with_context(|| failed(&onnx))?;

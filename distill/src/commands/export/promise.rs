@@ -1,6 +1,7 @@
 //! What a shipped file must keep to, and which file keeps to it best.
 
 use super::measured::Measured;
+use crate::cli::KeepArgs;
 use crate::error::explained;
 use anyhow::Result;
 
@@ -17,9 +18,20 @@ pub struct Promise {
 const ROUNDING: f64 = 1e-9;
 
 impl Promise {
-    /// Says whether nothing is promised.
-    pub fn is_empty(&self) -> bool {
-        self.max_drop.is_none() && self.max_bytes.is_none()
+    /// Takes what is promised from the command line.
+    pub fn of(keep: &KeepArgs) -> Self {
+        Promise { max_drop: keep.max_drop, max_bytes: keep.max_size.map(|size| size.0) }
+    }
+
+    /// Returns the places of the files that are shipped: all, or the best where something is promised.
+    ///
+    /// # Errors
+    /// As [`Promise::choose`].
+    pub fn shipped(&self, all: &[Measured]) -> Result<Vec<usize>> {
+        match (self.max_drop, self.max_bytes) {
+            (None, None) => Ok((0..all.len()).collect()),
+            _ => Ok(vec![self.choose(all)?]),
+        }
     }
 
     /// Returns the file that keeps the promise with the least product of size and time.

@@ -35,14 +35,14 @@ pub fn run(
 ) -> Result<()> {
     let asked = args.formats.iter().copied().filter(|format| format.matrices(Range::Full).is_some()).max();
     let format = asked.unwrap_or(Format::Int8Embeddings);
-    let range = if args.reduce_range { Range::Reduced } else { Range::Full };
+    let range = if args.keep.reduce_range { Range::Reduced } else { Range::Full };
     std::fs::copy(args.student.join("config.json"), workshop.join("config.json"))
         .with_context(|| format!("cannot write to the folder `{}`", workshop.display()))?;
     let path = workshop.join("model.onnx");
     exact.write(&path)?;
     let whole = say(&path, exam, opener, "student")?;
     let names: Vec<String> =
-        exact.rounding(&Storage { format, range, exclude: &args.exclude }).into_keys().collect();
+        exact.rounding(&Storage { format, range, exclude: &args.keep.exclude }).into_keys().collect();
     let mut costs = Vec::with_capacity(names.len());
     for name in &names {
         let others: Vec<String> = exact.roundable().into_iter().filter(|other| other != name).collect();
