@@ -50,6 +50,14 @@ pub struct Blueprint {
     pub params: Arena,
     /// How many of its tensors were copied.
     pub num_copied: usize,
+    source: Option<Source>,
+}
+
+/// What a student's first weights are copied from.
+#[derive(Clone)]
+struct Source {
+    model: PathBuf,
+    layers: Option<Vec<usize>>,
 }
 
 /// The shape of a student of whom nothing is said.
@@ -76,19 +84,18 @@ impl Blueprint {
         let range = config.initializer_range;
         let bert = Bert::new(config)?;
         let mut params = init::random(bert.layout(), range, seed);
-        let source = section.init.clone().or_else(|| with_weights(section.shape.as_deref()));
-        let num_copied = match source {
-            Some(source) => copy(&bert, &mut params, &source, section.init_layers.as_deref())?,
-            None => 0,
-        };
-        Ok(Blueprint { bert, params, num_copied })
+        let model = section.init.clone().or_else(|| with_weights(section.shape.as_deref()));
+        let source = model.map(|model| Source { model, layers: section.init_layers.clone() });
+        let num_copied = source.as_ref().map_or(Ok(0), |source| source.copy(&bert, &mut params))?;
+        Ok(Blueprint { bert, params, num_copied, source })
     }
 
     /// Returns the same student once more, at the same start.
     pub fn again(&self) -> Self {
         let config = self.bert.config().clone();
         let bert = Bert::new(config).expect("the configuration has made a model before");
-        Blueprint { bert, params: self.params.clone(), num_copied: self.num_copied }
+        let (params, source) = (self.params.clone(), self.source.clone());
+        Blueprint { bert, params, num_copied: self.num_copied, source }
     }
 
     /// Gives the student the word embeddings of another model, in its own width. `table`: [V, H of the other].
@@ -110,9 +117,24 @@ impl Blueprint {
         Ok(self)
     }
 
-    /// Gives the student a head that says which word stands where, at random, for as long as it is trained.
-    pub fn predicting_words(self, seed: u64) -> Self {
-        self.given(seed, Bert::predicting_words)
+    /// Gives the student a head that says which word stands where, for as long as it is trained: that of the model whose
+    /// weights it starts with, or one at random where that has none.
+    ///
+    /// # Errors
+    /// When that model cannot be read once more.
+    pub fn predicting_words(self, seed: u64) -> Result<Self> {
+        let own = self.params.data().len();
+        let mut student = self.given(seed, Bert::predicting_words);
+        if let Some(source) = &student.source {
+            let mut copied = student.params.clone();
+            source.weights(&student.bert)?.load(
+                student.bert.layout(),
+                &mut copied,
+                source.layers.as_deref(),
+            )?;
+            student.params.data_mut()[own..].copy_from_slice(&copied.data()[own..]);
+        }
+        Ok(student)
     }
 
     /// Gives the student a map to the width of its teacher, at random, for as long as it is trained.
@@ -126,7 +148,7 @@ impl Blueprint {
         let bert = more(self.bert);
         let mut params = init::random(bert.layout(), range, seed);
         params.data_mut()[..self.params.data().len()].copy_from_slice(self.params.data());
-        Blueprint { bert, params, num_copied: self.num_copied }
+        Blueprint { bert, params, num_copied: self.num_copied, source: self.source }
     }
 }
 
@@ -234,31 +256,39 @@ pub fn read_weights(model: &Path) -> Result<Weights> {
     Ok(if is_onnx { import::onnx::read(&path)? } else { checkpoint::read_weights(&path)? })
 }
 
-/// Copies the weights of `source`; returns how many tensors were copied. The head stays as it is when the source has
-/// none, or one for other classes.
-fn copy(bert: &Bert, params: &mut Arena, source: &Path, layers: Option<&[usize]>) -> Result<usize> {
-    let mut weights = read_weights(source)?;
-    let classifier = bert.layout().entry("classifier.weight").map(|entry| entry.shape.as_slice());
-    if weights.get("classifier.weight").map(|tensor| tensor.shape.as_slice()) != classifier {
-        weights.remove("classifier.weight");
-        weights.remove("classifier.bias");
+impl Source {
+    /// Reads the weights, without a head for other classes than the student's.
+    fn weights(&self, bert: &Bert) -> Result<Weights> {
+        let mut weights = read_weights(&self.model)?;
+        let classifier = bert.layout().entry("classifier.weight").map(|entry| entry.shape.as_slice());
+        if weights.get("classifier.weight").map(|tensor| tensor.shape.as_slice()) != classifier {
+            weights.remove("classifier.weight");
+            weights.remove("classifier.bias");
+        }
+        Ok(weights)
     }
-    let (has, wants) = (weights.num_layers(), bert.config().num_hidden_layers);
-    if layers.is_none() && has != wants {
-        let spread: Vec<String> =
-            (1..=wants).map(|i| (i * has / wants).saturating_sub(1).to_string()).collect();
-        return Err(explained(
-            format!("`{}` has {has} layers, but the student {wants}", source.display()),
-            format!("choose which to copy, e.g. evenly with `--init-layers {}`", spread.join(",")),
-        ));
+
+    /// Copies the weights; returns how many tensors were copied. The head stays as it is when there is none, or one for other
+    /// classes.
+    fn copy(&self, bert: &Bert, params: &mut Arena) -> Result<usize> {
+        let (weights, source) = (self.weights(bert)?, self.model.display());
+        let (has, wants) = (weights.num_layers(), bert.config().num_hidden_layers);
+        if self.layers.is_none() && has != wants {
+            let spread: Vec<String> =
+                (1..=wants).map(|i| (i * has / wants).saturating_sub(1).to_string()).collect();
+            return Err(explained(
+                format!("`{source}` has {has} layers, but the student {wants}"),
+                format!("choose which to copy, e.g. evenly with `--init-layers {}`", spread.join(",")),
+            ));
+        }
+        let loaded = weights.load(bert.layout(), params, self.layers.as_deref())?;
+        let missing: Vec<&String> = loaded.missing.iter().filter(|name| !is_of_head(name)).collect();
+        if let Some(first) = missing.first() {
+            return Err(explained(
+                format!("`{source}` lacks {} tensors of the student, e.g. `{first}`", missing.len()),
+                "choose which of its layers to copy with `--init-layers`, one for each layer of the student",
+            ));
+        }
+        Ok(loaded.loaded.len())
     }
-    let loaded = weights.load(bert.layout(), params, layers)?;
-    let missing: Vec<&String> = loaded.missing.iter().filter(|name| !is_of_head(name)).collect();
-    if let Some(first) = missing.first() {
-        return Err(explained(
-            format!("`{}` lacks {} tensors of the student, e.g. `{first}`", source.display(), missing.len()),
-            "choose which of its layers to copy with `--init-layers`, one for each layer of the student",
-        ));
-    }
-    Ok(loaded.loaded.len())
 }

@@ -2,9 +2,12 @@
 
 use crate::support::dir::Dir;
 use crate::support::{corpus, fixture, tiny};
+use distill::blueprint::{Blueprint, Purpose};
+use distill::recipe::StudentSection;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use student::bert::{BertConfig, Preset};
+use student::{Architecture, checkpoint, init};
 use teacher::{Options, Taps, Teacher, Tokens, WordsAsked};
 
 /// Returns a tensor of the reference, in f32.
@@ -82,6 +85,44 @@ fn prepared() -> Dir {
     };
     dir.write("student.json", small.to_json());
     dir
+}
+
+#[test]
+fn a_student_takes_over_the_head_on_words_of_the_model_that_it_starts_with() {
+    let dir = Dir::new();
+    let (bert, _) = tiny::model(tiny::config(&["a", "b"]), 1);
+    let bert = bert.predicting_words();
+    let weights = init::random(bert.layout(), 0.3, 5);
+    std::fs::create_dir(dir.path("lm")).unwrap();
+    dir.write("lm/config.json", bert.config().to_json());
+    checkpoint::write_weights(&dir.path("lm/model.safetensors"), bert.layout(), &weights).unwrap();
+    let purpose = Purpose {
+        vocab_size: 80,
+        num_segments: 2,
+        pad_token_id: 0,
+        labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        regression: false,
+    };
+    let build = |layers: Option<Vec<usize>>| {
+        let init = Some(dir.path("lm"));
+        let section = StudentSection { init, init_layers: layers, ..StudentSection::default() };
+        Blueprint::build(&section, &purpose, 9).unwrap().predicting_words(9).unwrap()
+    };
+    for student in [build(None), build(Some(vec![1]))] {
+        let heads = student.bert.layout().entries().iter().filter(|entry| entry.name.starts_with("cls."));
+        let mut found = 0;
+        for entry in heads {
+            let theirs = bert.layout().entry(&entry.name).unwrap();
+            assert_eq!(
+                student.params.data()[entry.range()],
+                weights.data()[theirs.range()],
+                "{}",
+                entry.name
+            );
+            found += 1;
+        }
+        assert_eq!(found, 5);
+    }
 }
 
 const TRAIN: &str = "train --recipe distilbert --set general.data.holdout=0.1 --set general.data.max_length=32 --teacher teacher --data train.tsv --eval dev.tsv --corpus corpus.txt \

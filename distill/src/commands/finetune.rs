@@ -51,10 +51,9 @@ pub fn finetune(
     let subject = subject.clone().with_labels(recipe.data.labels.as_deref(), tables[0].labels())?;
     let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
     let purpose = Purpose::of(&subject, &tokenizer)?;
-    let Blueprint { bert, params, num_copied } =
-        Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+    let mut blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
     // What is made here teaches others, who may want to look inside.
-    let blueprint = Blueprint { bert: bert.written_whole(), params, num_copied };
+    blueprint.bert = blueprint.bert.written_whole();
     let length = |example| train.length(example);
     let course = course(train.len(), &length, &recipe.train);
     recipe.resolve(course.total_steps(), RATE);

@@ -161,7 +161,7 @@ impl<'a> Lesson<'a> {
             blueprint = blueprint.projecting(hidden, recipe.train.seed);
         }
         if objective.predicts_words() {
-            blueprint = blueprint.predicting_words(recipe.train.seed);
+            blueprint = blueprint.predicting_words(recipe.train.seed)?;
         }
         let train = match (objective.needs_teacher(), recipe.teacher.shuffled) {
             (false, _) => self.train.untaught(),
