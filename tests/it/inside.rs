@@ -191,6 +191,15 @@ fn a_student_learns_from_plain_text_first_by_its_teachers_inside_and_by_masked_w
     let train = format!("train {DATA} --student narrow.json --recipe recipe.toml");
     let said = dir.error(&format!("{train} --out out"));
     assert!(said.contains("`--corpus` is missing"), "{said}");
+    for (arguments, expected) in [
+        ("--set task.teacher.path=nowhere", "stage `task` names `nowhere`, which is not there"),
+        ("--set task.objective.temperature=-1", "the temperature is `-1`"),
+        ("--set general.objective.kl=1", "the objective compares logits"),
+    ] {
+        let said = dir.error(&format!("{train} --corpus corpus.txt {arguments} --overwrite --out early"));
+        assert!(said.contains(expected) && said.contains("hint:"), "{arguments}: {said}");
+        assert!(!dir.path("early/labels.tokens").exists(), "no work had begun");
+    }
     dir.ok(&format!("{train} --corpus corpus.txt --overwrite --out out"));
     let general = steps(&dir, "out/stages/1-general");
     let words = |step: &Value| step["loss_masked_cross_entropy"].as_f64().unwrap();

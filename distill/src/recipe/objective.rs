@@ -98,7 +98,7 @@ impl ObjectiveSection {
     /// # Errors
     /// When both the share of the teacher and a weight are given: then one of them would do nothing.
     pub fn resolve(&mut self, has_teacher: bool, has_labels: bool, regression: bool) -> Result<()> {
-        let undecided = self.weights().iter().all(|(weight, _)| weight.is_none());
+        let undecided = self.is_undecided();
         let (soft, hard) = match (self.alpha.take(), has_teacher, has_labels) {
             (Some(_), ..) if !undecided => {
                 let hint = "give `--alpha`, or the weight of each term with `--set objective.…`";
@@ -129,6 +129,17 @@ impl ObjectiveSection {
     pub fn objective(&self) -> Result<Objective> {
         let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0.into()), loss });
         Objective::new(terms)
+    }
+
+    /// Says whether no weight is given, so that the data decides.
+    pub fn is_undecided(&self) -> bool {
+        self.weights().iter().all(|(weight, _)| weight.is_none())
+    }
+
+    /// Says whether a term compares logits, or may come to do so.
+    pub fn may_need_logits(&self) -> bool {
+        let counts = |weight: Option<Weight>| weight.is_some_and(|weight| !weight.is_zero());
+        self.is_undecided() || counts(self.kl) || counts(self.logit_mse)
     }
 
     /// Says whether a term compares with the words that a masked language model thinks likely.

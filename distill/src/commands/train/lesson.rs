@@ -63,6 +63,7 @@ impl<'a> Lesson<'a> {
         besides: &Besides<'a>,
         opener: &'a Opener<'a>,
     ) -> Result<(Self, Recipe, Blueprint)> {
+        check_judged(&recipe)?;
         let what = "the directory of the model to learn from";
         let path = required(recipe.teacher.path.clone(), "teacher", what)?;
         let mut teacher = opener.teacher(&recipe, &path)?;
@@ -97,14 +98,6 @@ impl<'a> Lesson<'a> {
             console.say(super::stages::layers(&objective));
         }
         let mut eval_of_teacher = eval.clone();
-        let judges = recipe.data.read == Read::Examples && !recipe.objective.compares_words();
-        if objective.needs_logits() && !judges {
-            return Err(explained(
-                "the objective compares logits, but neither sequences of a plain text are judged by a teacher, nor does a \
-                 masked language model judge texts",
-                "compare what goes on inside, e.g. `--set objective.hidden_mse=1`, or learn from examples",
-            ));
-        }
         if recipe.data.read == Read::Examples && objective.asked().logits {
             let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
             source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
@@ -214,6 +207,19 @@ fn blueprint(recipe: &Recipe, purpose: &Purpose, teacher: &Teacher) -> Result<Bl
             blueprint.with_words(&table)
         }
     }
+}
+
+/// Refuses to compare logits where nobody judges texts.
+fn check_judged(recipe: &Recipe) -> Result<()> {
+    let judges = recipe.data.read == Read::Examples && !recipe.objective.compares_words();
+    if judges || !recipe.objective.may_need_logits() {
+        return Ok(());
+    }
+    Err(explained(
+        "the objective compares logits, but neither sequences of a plain text are judged by a teacher, nor does a masked \
+         language model judge texts",
+        "compare what goes on inside, e.g. `--set objective.hidden_mse=1`, or learn from examples",
+    ))
 }
 
 /// The labelled rows on which the order of the teacher's classes is checked, at most: far more than it takes.

@@ -57,6 +57,7 @@ pub fn distil(
     let mut stages = recipe.stages()?;
     if stages.len() > 1 {
         console.say(stages::table(&stages));
+        stages::check(&stages)?;
         bundle::write_text(&folder.join(RECIPE), &recipe.to_toml())?;
     }
     copies::make(&mut stages, folder, &opener)?;

@@ -4,10 +4,10 @@ use super::{Besides, Lesson, Opener, RECIPE};
 use crate::bundle;
 use crate::error::explained;
 use crate::objective::Objective;
-use crate::recipe::Stage;
+use crate::recipe::{Recipe, Stage};
 use crate::run_folder::RunFolder;
 use crate::track::Destination;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// The folder of the stages in the folder of the student.
@@ -50,6 +50,37 @@ pub(super) fn run(
     }
     opener.console.say("\nlast stage");
     Ok(start)
+}
+
+/// Refuses stages that name what is not there, before the first of them begins.
+///
+/// # Errors
+/// When a file or directory is missing, or an objective makes no sense.
+pub(super) fn check(stages: &[Stage]) -> Result<()> {
+    for Stage { name, recipe } in stages {
+        let Recipe { teacher, data, student, augment, objective, .. } = recipe;
+        let named = [
+            ("teacher.path", &teacher.path),
+            ("data.train", &data.train),
+            ("data.eval", &data.eval),
+            ("data.corpus", &data.corpus),
+            ("student.init", &student.init),
+            ("student.tokenizer", &student.tokenizer),
+            ("augment.masked_lm", &augment.masked_lm),
+            ("augment.embeddings", &augment.embeddings),
+        ];
+        let missing = named.into_iter().find(|(_, path)| path.as_ref().is_some_and(|path| !path.exists()));
+        if let Some((key, Some(path))) = missing {
+            return Err(explained(
+                format!("stage `{name}` names `{}`, which is not there", path.display()),
+                format!("give another `{key}`, for this stage alone with `--set {name}.{key}=…`"),
+            ));
+        }
+        if !objective.is_undecided() {
+            objective.objective().with_context(|| format!("stage `{name}`"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Says whether a stage came to its end in an earlier call that this one continues.
