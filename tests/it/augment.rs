@@ -275,6 +275,9 @@ fn a_job_makes_the_copies_that_its_stages_ask_for_once_and_uses_them_when_it_is_
     assert!(!resumed.contains("copies for stage"), "{resumed}");
     assert_eq!(dir.read("out/model.safetensors"), model);
 
+    let no_eval = train.replace("--eval odd-dev.tsv", "--overwrite");
+    let said = dir.error(&no_eval);
+    assert!(said.contains("`--eval` is missing") && said.contains("would have copies among"), "{said}");
     let said = dir.error(&format!("{train} --overwrite --set augment.replace=2"));
     assert!(said.contains("`augment.replace` is `2`") && said.contains("hint:"), "{said}");
     dir.write("corpus.txt", "a\n\nb\n");

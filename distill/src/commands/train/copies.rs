@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// same share a file; a job that is resumed uses those that it had made.
 ///
 /// # Errors
-/// When a stage asks for copies of a plain text, or the copies cannot be made.
+/// When a stage asks for copies of a plain text, there is no file to evaluate on, or the copies cannot be made.
 pub(super) fn make(stages: &mut [Stage], folder: &RunFolder, opener: &Opener<'_>) -> Result<()> {
     let mut made = BTreeSet::new();
     for Stage { name, recipe } in stages.iter_mut().filter(|stage| stage.recipe.augment.is_wanted()) {
@@ -36,6 +36,10 @@ pub(super) fn make(stages: &mut [Stage], folder: &RunFolder, opener: &Opener<'_>
     Ok(())
 }
 
+/// Why there must be a file to evaluate on.
+const NO_HOLDOUT: &str =
+    "a file to evaluate on: what is held out of the texts would have copies among those that are trained on";
+
 /// Returns everything that copies depend on.
 fn settings(recipe: &Recipe) -> String {
     let Recipe { augment, data, teacher, train, .. } = recipe;
@@ -55,7 +59,7 @@ fn arguments(recipe: &Recipe, folder: &RunFolder) -> Result<AugmentArgs> {
     Ok(AugmentArgs {
         data: required(&data.train, "data", "the file to train on")?,
         out: folder.join(format!("augmented-{named}.tsv")),
-        exclude: data.eval.iter().cloned().collect(),
+        exclude: vec![required(&data.eval, "eval", NO_HOLDOUT)?],
         overwrite: true,
         candidates: CandidateArgs {
             teacher: Some(required(
