@@ -18,6 +18,7 @@ use crate::console::{Console, SharedProgress};
 use crate::data::{fingerprint, hexadecimal};
 use crate::error::explained;
 use crate::examples::Examples;
+use crate::labels::{Key, key_of_tokens};
 use crate::report;
 use crate::tensors::{Contents, Tensor, header};
 use anyhow::{Context, Result, anyhow, bail};
@@ -40,9 +41,6 @@ const VERSION: u32 = 1;
 /// The numbers of a window, about: 32 MB in half precision. A matter of bytes, as what is read together is.
 const WINDOW: usize = 1 << 24;
 
-/// Tells a sequence of tokens from all others.
-type Name = [u8; 16];
-
 /// What is to be kept.
 pub struct Request<'a> {
     /// The texts: examples, and which of them.
@@ -62,7 +60,7 @@ pub struct Request<'a> {
 /// What a teacher's inside is of some texts.
 pub struct Kept {
     shape: Shape,
-    places: HashMap<Name, Range<usize>>,
+    places: HashMap<Key, Range<usize>>,
     bytes: Box<dyn Deref<Target = [u8]> + Send + Sync>,
     /// Where the numbers begin in `bytes`.
     start: usize,
@@ -74,7 +72,7 @@ struct Plan<'a> {
     request: &'a Request<'a>,
     /// The numbers of a window, about.
     window: usize,
-    names: Vec<Name>,
+    names: Vec<Key>,
     /// Of each sequence, where it is first met: the part of the texts, and the example.
     first: Vec<(u32, u32)>,
     /// Where the numbers of each sequence begin, and where the last end.
@@ -116,7 +114,7 @@ impl Kept {
         let numbers: &[f16] = self.numbers();
         let mut kept = Vec::with_capacity(batch.num_sequences());
         for tokens in batch.sequences() {
-            let name = name(&batch.ids()[tokens.clone()], &batch.type_ids()[tokens]);
+            let name = key_of_tokens(&batch.ids()[tokens.clone()], &batch.type_ids()[tokens]);
             let place = self.places.get(&name).context("a text was not among those that were to be kept")?;
             let these = &numbers[place.clone()];
             if these.iter().any(|number| !number.is_finite()) {
@@ -148,7 +146,7 @@ impl<'a> Plan<'a> {
             for &example in chosen {
                 let encodings = examples.encodings([example]);
                 let (ids, type_ids) = encodings.get(0);
-                let name = name(ids, type_ids);
+                let name = key_of_tokens(ids, type_ids);
                 if known.insert(name) {
                     all.update(name);
                     names.push(name);
@@ -306,12 +304,4 @@ fn check_room(folder: &Path, needed: u64) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn name(ids: &[u32], type_ids: &[u32]) -> Name {
-    let mut hash = Sha256::new();
-    hash.update((ids.len() as u64).to_le_bytes());
-    ids.iter().chain(type_ids).for_each(|id| hash.update(id.to_le_bytes()));
-    let digest = hash.finalize();
-    std::array::from_fn(|i| digest[i])
 }
