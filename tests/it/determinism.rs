@@ -64,6 +64,20 @@ fn ctrl_c_stops_at_a_checkpoint_and_resume_goes_on() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_run_at_once_when_its_student_has_learnt() {
+    let dir = Dir::with_student();
+    let mut child = quietly(&mut dir.command(&format!("{TRAIN} --out out")));
+    wait_until(|| dir.path("out/onnx/model.onnx").exists());
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill starts").success());
+    assert_eq!(child.wait().expect("the run ends").code(), Some(130));
+    assert!(!dir.path("out/report.json").exists());
+    dir.ok(&format!("{TRAIN} --out out --resume"));
+    assert!(dir.path("out/report.json").exists());
+}
+
+#[test]
 fn a_run_is_not_resumed_with_other_settings_or_data() {
     let dir = Dir::with_student();
     dir.ok(&format!("{TRAIN} --out out"));

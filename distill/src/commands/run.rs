@@ -176,6 +176,7 @@ impl Run<'_> {
         let log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
         let mut log = log.followed_by(Trackers::open(&self.about()?, self.tracked, &read_scalars(&path)?)?);
         let mut last_checkpoint = Instant::now();
+        let stop = StopOnCtrlC::new();
         let outcome = Trainer {
             engine,
             objective,
@@ -183,7 +184,7 @@ impl Run<'_> {
             settings: &self.recipe.train,
             score,
             checkpoint,
-            stop: stop_on_ctrl_c(),
+            stop: &STOP,
             is_checkpoint_due: &mut || {
                 let due = last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
                 if due {
@@ -194,6 +195,7 @@ impl Run<'_> {
             on_event: &mut |event: Event<'_>| log.record(event),
         }
         .run(course);
+        drop(stop);
         let ended = log.finish(match &outcome {
             Ok(outcome) if outcome.interrupted => Ending::Stopped,
             Ok(_) => Ending::Finished,
@@ -272,16 +274,30 @@ const VERIFIED_AMONG: usize = 1 << 14;
 /// How much work may be lost when the machine goes down.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
-/// Set by the first Ctrl-C.
+/// Set by the first Ctrl-C while a student learns.
 static STOP: AtomicBool = AtomicBool::new(false);
+/// Whether a student learns, so that there is a checkpoint to write before the process ends.
+static LEARNS: AtomicBool = AtomicBool::new(false);
 
-/// Returns a flag that the first Ctrl-C sets; the second ends the process at once.
-fn stop_on_ctrl_c() -> &'static AtomicBool {
-    // It fails when a handler is there already: the one of an earlier run of this process, which sets the same flag.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    &STOP
+/// Makes the first Ctrl-C set a flag, and the second end the process at once, for as long as it is held. When nobody learns,
+/// the first ends it: whatever else takes long writes nothing that is not whole.
+struct StopOnCtrlC;
+
+impl StopOnCtrlC {
+    fn new() -> Self {
+        LEARNS.store(true, Ordering::Relaxed);
+        // It fails when a handler is there already: the one of an earlier run of this process, which does the same.
+        let _ = ctrlc::set_handler(|| {
+            if !LEARNS.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
+        StopOnCtrlC
+    }
+}
+
+impl Drop for StopOnCtrlC {
+    fn drop(&mut self) {
+        LEARNS.store(false, Ordering::Relaxed);
+    }
 }
