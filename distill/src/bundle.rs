@@ -95,12 +95,21 @@ pub fn write(
         .with_context(|| format!("cannot make the folder `{}`", onnx_folder.display()))?;
     checkpoint::write_weights(&folder.join(WEIGHTS), bert.layout(), params)?;
     write_text(&folder.join(CONFIG), &bert.config().to_json())?;
-    for source in companions(tokenizer) {
+    copy_files(companions(tokenizer), folder)?;
+    onnx::write(bert, params, &graph, metadata)?;
+    Ok(())
+}
+
+/// Copies files into a folder, each whole or not at all.
+///
+/// # Errors
+/// When one cannot be read or written.
+pub fn copy_files(files: impl IntoIterator<Item = PathBuf>, folder: &Path) -> Result<()> {
+    for source in files {
         let Some(name) = source.file_name() else { continue };
         let bytes = std::fs::read(&source).with_context(|| format!("cannot read `{}`", source.display()))?;
         write_atomically(&folder.join(name), |file| file.write_all(&bytes))?;
     }
-    onnx::write(bert, params, &graph, metadata)?;
     Ok(())
 }
 

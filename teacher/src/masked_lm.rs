@@ -8,9 +8,8 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView1, ArrayViewD, Ix3};
 
-use crate::signature::Head;
 use crate::teacher::Teacher;
-use crate::{Error, ModelConfig, Options, Tokens};
+use crate::{Error, ModelConfig, Options, Tokens, WordsAsked};
 
 /// An ONNX masked language model that is ready to answer.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl MaskedLm {
     /// # Errors
     /// As [`Teacher::open`]; and where the graph gives no logits of words, [batch, sequence, vocabulary].
     pub fn open(path: &Path, options: &Options) -> Result<MaskedLm, Error> {
-        Ok(MaskedLm { model: Teacher::open_as(Head::Words, path, options)? })
+        Ok(MaskedLm { model: Teacher::open_masked_lm(path, options)? })
     }
 
     /// Returns for each sequence the ids of the `count` words that the model finds likeliest at the position, likeliest
@@ -53,12 +52,18 @@ impl MaskedLm {
         count: usize,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<u32>>, Error> {
-        for Masked { tokens, position } in asked {
-            assert!(*position < tokens.ids.len(), "a position lies within its sequence");
-        }
+        let mut end = 0;
+        let place = |&Masked { tokens, position }: &Masked<'_>| {
+            assert!(position < tokens.ids.len(), "a position lies within its sequence");
+            let start = end;
+            end += tokens.ids.len();
+            start + position
+        };
+        let positions: Vec<_> = asked.iter().map(place).collect();
         let sequences: Vec<_> = asked.iter().map(|asked| asked.tokens).collect();
-        let positions: Vec<_> = asked.iter().map(|asked| asked.position).collect();
-        self.model.best_words(&sequences, &positions, count, progress)
+        let asked = WordsAsked { positions: &positions, count, temperature: 1.0 };
+        let (_, likely) = self.model.signals_and_words(&sequences, &asked, progress)?;
+        Ok(likely.ids.rows().into_iter().map(|row| row.to_vec()).collect())
     }
 
     /// Returns what `config.json` says; all fields are empty where there is none.

@@ -29,7 +29,7 @@ pub struct LikelyWords {
     pub logits: Array2<f32>,
     /// The logarithm of the sum of `exp(logit / T)` over all other words, `[M]`; negative infinity where there are none.
     pub others: Vec<f32>,
-    /// The words of the vocabulary, V; 0 where no token was asked about.
+    /// The words of the vocabulary, V; 0 where there are no sequences.
     pub vocabulary: usize,
 }
 

@@ -162,23 +162,16 @@ fn what_was_kept_of_a_teachers_inside_teaches_as_what_is_computed_and_is_asked_o
         let (alongside, kept) = (loss(alongside), loss(&kept));
         assert!((alongside - kept).abs() < 2e-3 * alongside, "{alongside} {kept}");
     }
-    dir.write("corpus.txt", plain_text());
+    dir.write("corpus.txt", corpus::documents(240, 3));
     let masked = "--corpus corpus.txt --set data.read=corpus --set objective.masked_cross_entropy=1";
     let said = dir.error(&format!("{train} {masked} --cache-inside --out masked"));
     assert!(said.contains("other words are masked in each epoch") && said.contains("hint:"), "{said}");
 }
 
-/// Documents of a few lines of the made-up language.
-fn plain_text() -> String {
-    let sentences = corpus::tsv(240, 3);
-    let sentences: Vec<&str> = sentences.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
-    sentences.chunks(6).map(|document| document.join("\n") + "\n\n").collect()
-}
-
 #[test]
 fn a_student_learns_from_plain_text_first_by_its_teachers_inside_and_by_masked_words() {
     let dir = prepared();
-    dir.write("corpus.txt", plain_text());
+    dir.write("corpus.txt", corpus::documents(240, 3));
     dir.write(
         "recipe.toml",
         "[data]\nmax_length = 32\n[train]\nmax_steps = 30\neval_every = 15\n\

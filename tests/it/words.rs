@@ -69,10 +69,7 @@ fn prepared() -> Dir {
     dir.write("lm/config.json", json!({ "vocab_size": 80, "max_position_embeddings": 64 }).to_string());
     dir.write("train.tsv", corpus::tsv(200, 1));
     dir.write("dev.tsv", corpus::tsv(60, 2));
-    let sentences = corpus::tsv(240, 3);
-    let sentences: Vec<&str> = sentences.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
-    let documents = sentences.chunks(6).map(|document| document.join("\n") + "\n\n");
-    dir.write("corpus.txt", documents.collect::<String>());
+    dir.write("corpus.txt", corpus::documents(240, 3));
     let labels = ["negative", "positive"].map(str::to_owned).to_vec();
     let shape = Preset::named("distilbert-6l-768").unwrap().config(80, labels);
     let small = BertConfig {

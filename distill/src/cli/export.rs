@@ -5,6 +5,8 @@ use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
 use student::export::Format;
+use student::export::onnx::Storage;
+use student::quant::Range;
 
 /// Arguments of `export`
 #[derive(Clone, Debug, Args)]
@@ -73,6 +75,14 @@ pub struct KeepArgs {
     /// Use 8 bits for the numbers from -64 to 64 only, for processors without VNNI, where larger sums saturate
     #[arg(long)]
     pub reduce_range: bool,
+}
+
+impl KeepArgs {
+    /// Returns how a graph of a format is stored.
+    pub fn storage(&self, format: Format) -> Storage<'_> {
+        let range = if self.reduce_range { Range::Reduced } else { Range::Full };
+        Storage { format, range, exclude: &self.exclude }
+    }
 }
 
 /// How to train through the rounding

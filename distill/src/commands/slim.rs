@@ -18,7 +18,7 @@ use crate::report::aligned;
 use crate::run_folder::{Existing, RunFolder};
 use crate::tokens::{Tokenizer, companions};
 use crate::vocabulary::{Model, Staged};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use student::export::onnx;
@@ -54,9 +54,7 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
     };
     let exam = trimmed_exam.as_ref().unwrap_or(&given_exam);
     let workshop = workshop(&folder)?;
-    let mut formats = args.formats.clone();
-    formats.sort_unstable();
-    formats.dedup();
+    let formats = variants::each_once(&args.formats);
     variants::warn(&formats, &args.keep, console);
     let stage = workshop.path();
     source.write_companions(stage)?;
@@ -66,7 +64,7 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
     let shipped = Promise::of(&args.keep).shipped(&all)?;
     let card = describe(args, (&all, &shipped), exam, staged.as_ref(), &given.graph)?;
     bundle::write_text(&stage.join(CARD), &card)?;
-    put_in_place(stage, &folder, &formats, &shipped.iter().map(|&i| &all[i]).collect::<Vec<_>>())?;
+    put_in_place(stage, &folder, &formats, (&all, &shipped))?;
     match console.json {
         true => console.hand_out(as_json((&all, &shipped), exam, staged.as_ref())),
         false => {
@@ -103,11 +101,7 @@ impl Source {
     /// Copies everything but the graph into a model directory.
     fn write_companions(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder.join("onnx"))?;
-        for file in companions(&self.tokenizer).into_iter().chain([self.config.clone()]) {
-            std::fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))
-                .with_context(|| format!("cannot copy `{}`", file.display()))?;
-        }
-        Ok(())
+        bundle::copy_files(companions(&self.tokenizer).into_iter().chain([self.config.clone()]), folder)
     }
 }
 

@@ -68,7 +68,7 @@ impl Insight {
             let positions = batch.chosen();
             let asked = WordsAsked { positions, count, temperature: temperature as f32 };
             let (signals, words) = teacher.signals_and_words(&sequences(batch), &asked, &|_| {})?;
-            if !positions.is_empty() && words.vocabulary != vocabulary {
+            if words.vocabulary != vocabulary {
                 return Err(explained(
                     format!(
                         "the teacher chooses among {} words, the student among {vocabulary}",

@@ -1,6 +1,6 @@
 //! Learn a language from a teacher: which words could stand where one was hidden.
 
-use super::log_softmax;
+use super::{log_softmax, log_sum_exp};
 use ndarray::{Array1, Array2, ArrayView2};
 use student::Real;
 
@@ -38,8 +38,7 @@ pub fn masked_kl<F: Real>(
         ids.iter().for_each(|&id| row[id as usize] = F::neg_infinity());
         let (log_p, log_p_others) = softened(logits.iter().copied(), others, temperature);
         let p_others = log_p_others.exp();
-        let highest = row.iter().copied().fold(F::neg_infinity(), F::max);
-        let log_q_others = highest + row.iter().fold(F::zero(), |sum, &z| sum + (z - highest).exp()).ln();
+        let log_q_others = log_sum_exp(row.iter().copied());
         if p_others > F::zero() {
             sum += p_others * (log_p_others - log_q_others);
         }
@@ -56,9 +55,7 @@ pub fn masked_kl<F: Real>(
 /// Returns the logarithms of the softened probabilities of some words, and of all others together.
 fn softened<F: Real>(logits: impl Iterator<Item = F>, others: F, temperature: F) -> (Vec<F>, F) {
     let mut log_p: Vec<F> = logits.map(|logit| logit / temperature).collect();
-    let highest = log_p.iter().copied().fold(others, F::max);
-    let sum = log_p.iter().fold((others - highest).exp(), |sum, &z| sum + (z - highest).exp());
-    let norm = highest + sum.ln();
+    let norm = log_sum_exp(std::iter::once(others).chain(log_p.iter().copied()));
     log_p.iter_mut().for_each(|z| *z -= norm);
     (log_p, others - norm)
 }

@@ -35,7 +35,7 @@ pub use masked_cross_entropy::masked_cross_entropy;
 pub use masked_kl::{LikelyWords, masked_kl};
 pub use relation_kl::relation_kl;
 pub use score_mse::score_mse;
-pub use softmax::log_softmax;
+pub use softmax::{log_softmax, log_sum_exp};
 pub use weight::{Ramp, Weight};
 
 use crate::error::explained;
@@ -196,7 +196,7 @@ impl Objective {
 
     /// Says whether a term compares with the teacher token by token, so that it is asked while the student learns.
     pub fn compares_tokens(&self) -> bool {
-        self.looks_inside() || self.words_of_teacher().is_some()
+        self.terms.iter().any(|term| term.loss.compares_tokens())
     }
 
     /// Says whether a term compares what goes on inside.

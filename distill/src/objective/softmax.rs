@@ -3,6 +3,15 @@
 use ndarray::{Array2, ArrayView2};
 use student::Real;
 
+/// Returns `log Σ exp(x)`, without overflow; negative infinity for no number.
+pub fn log_sum_exp<F: Real>(x: impl Iterator<Item = F> + Clone) -> F {
+    let highest = x.clone().fold(F::neg_infinity(), F::max);
+    if highest == F::neg_infinity() {
+        return highest;
+    }
+    highest + x.fold(F::zero(), |sum, x| sum + (x - highest).exp()).ln()
+}
+
 /// Returns `log softmax(x / T)` of each row, without overflow.  `x`, result: [B, C].
 pub fn log_softmax<F: Real>(x: ArrayView2<'_, F>, temperature: F) -> Array2<F> {
     let mut log_probs = x.mapv(|x| x / temperature);

@@ -1,7 +1,7 @@
 //! What a recipe says of the objective: the weight of each term.
 
 use crate::error::explained;
-use crate::objective::{LayerMap, Loss, Objective, Term, Weight};
+use crate::objective::{LayerMap, Loss, Needs, Objective, Term, Weight};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -127,8 +127,7 @@ impl ObjectiveSection {
     /// # Errors
     /// As [`Objective::new`].
     pub fn objective(&self) -> Result<Objective> {
-        let terms = self.weights().map(|(weight, loss)| Term { weight: weight.unwrap_or(0.0.into()), loss });
-        Objective::new(terms)
+        Objective::new(self.counting())
     }
 
     /// Says whether no weight is given, so that the data decides.
@@ -138,23 +137,31 @@ impl ObjectiveSection {
 
     /// Says whether a term compares logits, or may come to do so.
     pub fn may_need_logits(&self) -> bool {
-        let counts = |weight: Option<Weight>| weight.is_some_and(|weight| !weight.is_zero());
-        self.is_undecided() || counts(self.kl) || counts(self.logit_mse)
+        self.is_undecided() || self.needs(Needs::Logits)
     }
 
     /// Says whether a term compares with the words that a masked language model thinks likely.
     pub fn compares_words(&self) -> bool {
-        self.masked_kl.is_some_and(|weight| !weight.is_zero())
+        self.needs(Needs::WordsOfTeacher)
     }
 
     /// Returns the terms in a few words.
     pub fn describe(&self) -> String {
-        let given = self.weights().into_iter().filter_map(|(weight, loss)| Some((weight?, loss)));
-        let terms: Vec<String> = given
-            .filter(|(weight, _)| !weight.is_zero())
-            .map(|(weight, loss)| format!("{weight} {}", loss.name()))
-            .collect();
+        let word = |Term { weight, loss }: Term| format!("{weight} {}", loss.name());
+        let terms: Vec<String> = self.counting().map(word).collect();
         if terms.is_empty() { "as the data allows".to_owned() } else { terms.join(" + ") }
+    }
+
+    /// Says whether a term needs this.
+    fn needs(&self, what: Needs) -> bool {
+        self.counting().any(|term| term.loss.needs() == what)
+    }
+
+    /// Returns the terms that are given a weight and count.
+    fn counting(&self) -> impl Iterator<Item = Term> {
+        let given =
+            self.weights().into_iter().filter_map(|(weight, loss)| Some(Term { weight: weight?, loss }));
+        given.filter(|term| !term.weight.is_zero())
     }
 
     /// Returns every loss with its weight, if one is given.

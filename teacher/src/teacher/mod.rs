@@ -21,12 +21,11 @@ use ort::session::Session;
 use values::describe;
 
 use crate::batching::{self, Batch, Fill};
-use crate::masked_lm::best;
 use crate::model_files::ModelFiles;
 use crate::runtime::Found;
 use crate::signature::Head;
 use crate::taps::{Places, Plan};
-use crate::words::{LikelyWords, WordsAsked};
+use crate::words::{LikelyWords, Spots, WordsAsked};
 use crate::{
     Anatomy, Error, ModelConfig, Options, Signals, Signature, Taps, Tokens, fingerprint, tokens, workers,
 };
@@ -136,33 +135,6 @@ impl Teacher {
         self.restored(&batches, &results, sequences.len())
     }
 
-    /// Returns the ids of the `count` largest logits at one position of each sequence, largest first, where the model
-    /// gives logits of words, [B, T, V]. `positions` are places within the sequences, one for each.
-    pub(crate) fn best_words(
-        &mut self,
-        sequences: &[Tokens<'_>],
-        positions: &[usize],
-        count: usize,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Vec<u32>>, Error> {
-        let batches = self.batches(sequences)?;
-        let run = |worker: &mut _, _, batch: &Batch| {
-            let places: Vec<[usize; 2]> =
-                batch.rows.iter().enumerate().map(|(row, &sequence)| [row, positions[sequence]]).collect();
-            let logits = self.model.words(worker, batch, sequences, &places)?;
-            let best = |(row, &sequence)| {
-                let best = best(row, count).map_err(|found| self.model.not_finite(sequence, found));
-                best.map(|[best, _]| best)
-            };
-            logits.rows().into_iter().zip(&batch.rows).map(best).collect::<Result<Vec<_>, Error>>()
-        };
-        let results = workers::share(&mut self.workers, &batches, run, progress)?;
-        let mut all = vec![Vec::new(); sequences.len()];
-        let rows = batches.iter().flat_map(|batch| &batch.rows);
-        rows.zip(results.into_iter().flatten()).for_each(|(&sequence, best)| all[sequence] = best);
-        Ok(all)
-    }
-
     /// Returns what the model says inside of each sequence, beside its logits: what was asked for with
     /// [`Teacher::tap`], packed.
     ///
@@ -176,21 +148,12 @@ impl Teacher {
         sequences: &[Tokens<'_>],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Signals, Error> {
-        let batches = self.batches(sequences)?;
-        let lengths = lengths(sequences);
-        let mut arrays = self.model.plan.arrays(&lengths);
-        let places = Places::new(&mut arrays, &lengths, &batches);
-        let run = |worker: &mut _, number, batch: &_| {
-            self.model.signals(worker, (number, batch), sequences, &lengths, (&places, None))
-        };
-        let results = workers::share(&mut self.workers, &batches, run, progress)?;
-        drop(places);
-        let (logits, scores): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let (batches, logits, signals) = self.look(sequences, None, |_, _, logits| Ok(logits), progress)?;
         let logits = match self.model.signature.logits {
             Some(_) => self.restored(&batches, &logits, sequences.len())?,
-            None => Array2::zeros([sequences.len(), 0]),
+            None => signals.logits,
         };
-        Ok(self.model.plan.finish(logits, arrays, &batches, scores))
+        Ok(Signals { logits, ..signals })
     }
 
     /// Returns what a masked language model says inside of each sequence, as [`Teacher::signals`] does, and which words it
@@ -207,26 +170,43 @@ impl Teacher {
         asked: &WordsAsked<'_>,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<(Signals, LikelyWords), Error> {
+        let spots = asked.spots(&lengths(sequences));
+        let read = |model: &Model, batch: &Batch, logits: Array2<f32>| {
+            asked.likeliest(logits.view()).map_err(|(number, found)| {
+                let [row, _] = spots.of(batch).places[number];
+                model.not_finite(batch.rows[row], found)
+            })
+        };
+        let (batches, words, signals) = self.look(sequences, Some(&spots), read, progress)?;
+        let numbers = batches.iter().map(|batch| spots.of(batch).numbers);
+        Ok((signals, LikelyWords::gathered(asked.positions.len(), numbers.zip(words).collect())))
+    }
+
+    /// Asks every batch for what is tapped and for its logits: those of its sequences, or those of all words at some tokens.
+    /// `read` makes of the logits of a batch what is wanted of them. Returns the batches, what was made of each, and the
+    /// signals with no logits, [B, 0].
+    fn look<L: Send>(
+        &mut self,
+        sequences: &[Tokens<'_>],
+        words: Option<&Spots>,
+        read: impl Fn(&Model, &Batch, Array2<f32>) -> Result<L, Error> + Sync,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Vec<Batch>, Vec<L>, Signals), Error> {
         let batches = self.batches(sequences)?;
-        let lengths = lengths(sequences);
-        let spots = asked.spots(&lengths);
-        let mut arrays = self.model.plan.arrays(&lengths);
+        let (model, lengths) = (&self.model, lengths(sequences));
+        let mut arrays = model.plan.arrays(&lengths);
         let places = Places::new(&mut arrays, &lengths, &batches);
         let run = |worker: &mut _, number, batch: &Batch| {
-            let of_batch = spots.of(batch);
-            let of = (&places, Some(&of_batch.places[..]));
-            let (logits, scores) = self.model.signals(worker, (number, batch), sequences, &lengths, of)?;
-            let likely = asked
-                .likeliest(logits.view())
-                .map_err(|(row, found)| self.model.not_finite(batch.rows[of_batch.places[row][0]], found))?;
-            Ok(((of_batch.numbers, likely), scores))
+            let words = words.map(|spots| spots.of(batch).places);
+            let wanted = (&places, words.as_deref());
+            let (logits, scores) = model.signals(worker, (number, batch), sequences, &lengths, wanted)?;
+            Ok((read(model, batch, logits)?, scores))
         };
         let results = workers::share(&mut self.workers, &batches, run, progress)?;
         drop(places);
-        let (words, scores): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-        let no_classes = Array2::zeros([sequences.len(), 0]);
-        let signals = self.model.plan.finish(no_classes, arrays, &batches, scores);
-        Ok((signals, LikelyWords::gathered(asked.positions.len(), words)))
+        let (made, scores): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let signals = model.plan.finish(Array2::zeros([sequences.len(), 0]), arrays, &batches, scores);
+        Ok((batches, made, signals))
     }
 
     /// Asks for inner tensors: [`Teacher::signals`] returns them from now on.

@@ -53,23 +53,7 @@ impl Model {
         })
     }
 
-    /// Returns the logits of all words at some places of a batch, [places, V]; no others are copied out.
-    pub(super) fn words(
-        &self,
-        worker: &mut Option<Session>,
-        batch: &Batch,
-        sequences: &[Tokens<'_>],
-        places: &[[usize; 2]],
-    ) -> Result<Array2<f32>, Error> {
-        let Some(logits) = &self.signature.logits else {
-            return Err(signature::not_a_classifier(&self.graph(), &self.outputs));
-        };
-        self.ask(worker, batch, sequences, &[logits.name.as_str()], |outputs| {
-            self.words_of(batch, outputs[0], places)
-        })
-    }
-
-    /// Takes the logits of all words at some places out of what a batch gave.
+    /// Takes the logits of all words at some places out of what a batch gave, [places, V]; no others are copied.
     fn words_of(
         &self,
         batch: &Batch,
@@ -104,7 +88,8 @@ impl Model {
             let scores =
                 scores.map_err(|(output, misfit)| self.misfit(batch, &inner[output], output, misfit))?;
             let logits = match (logits.first(), asked) {
-                (None, _) => Array2::default([0, 0]),
+                (None, Some(_)) => return Err(signature::not_a_classifier(&self.graph(), &self.outputs)),
+                (None, None) => Array2::default([0, 0]),
                 (Some(logits), Some(asked)) => self.words_of(batch, logits, asked)?,
                 (Some(logits), None) => {
                     let logits = floats(logits).map_err(|error| self.failed(batch, &error))?;

@@ -39,6 +39,12 @@ pub fn sentences(count: usize, seed: u64) -> Vec<(String, &'static str)> {
         .collect()
 }
 
+/// Returns sentences as plain text: documents of six lines, divided by blank ones.
+pub fn documents(count: usize, seed: u64) -> String {
+    let lines: Vec<String> = sentences(count, seed).into_iter().map(|(sentence, _)| sentence).collect();
+    lines.chunks(6).map(|document| document.join("\n") + "\n\n").collect()
+}
+
 /// Returns the sentences as a TSV file with a header.
 pub fn tsv(count: usize, seed: u64) -> String {
     let mut text = String::from("sentence\tlabel\n");

@@ -43,8 +43,7 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let folder = RunFolder::open(&args.out, existing, bundle::ONNX)?;
     let opener = Opener { common, console };
     let mut args = args.clone();
-    args.formats.sort();
-    args.formats.dedup();
+    args.formats = variants::each_once(&args.formats);
     let exam = Exam::of(&args, &given)?;
     let workshop = workshop(&folder)?;
     variants::warn(&args.formats, &args.keep, console);
@@ -75,7 +74,7 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let shipped = Promise::of(&args.keep).shipped(&all)?;
     let card = describe(&args.out, &all, &shipped, exam, &metadata, staged.as_ref());
     bundle::write_text(&stage.join(CARD), &card)?;
-    put_in_place(&stage, &folder, &args.formats, &shipped.iter().map(|&i| &all[i]).collect::<Vec<_>>())?;
+    put_in_place(&stage, &folder, &args.formats, (&all, &shipped))?;
     let outcome = table::Outcome {
         folder: folder.path(),
         all: &all,
@@ -175,15 +174,16 @@ pub fn put_in_place(
     stage: &Path,
     folder: &RunFolder,
     formats: &[Format],
-    shipped: &[&Measured],
+    (all, shipped): (&[Measured], &[usize]),
 ) -> Result<()> {
+    let shipped: Vec<&str> = shipped.iter().map(|&i| all[i].file).collect();
     let failed = |path: &Path| format!("cannot put `{}` in place", path.display());
     let onnx = folder.join("onnx");
     std::fs::create_dir_all(&onnx).with_context(|| failed(&onnx))?;
     for format in Format::ALL {
         for file in [format.file(formats), format.file(&[])] {
             let stale = folder.join(file);
-            if stale.exists() && shipped.iter().all(|it| it.file != file) {
+            if stale.exists() && !shipped.contains(&file) {
                 std::fs::remove_file(&stale).with_context(|| failed(&stale))?;
             }
         }
@@ -191,7 +191,7 @@ pub fn put_in_place(
     let entries = std::fs::read_dir(stage).with_context(|| failed(stage))?;
     let plain =
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_file());
-    let graphs = shipped.iter().map(|it| stage.join(it.file));
+    let graphs = shipped.iter().map(|file| stage.join(file));
     for path in plain.chain(graphs) {
         let target = folder.join(path.strip_prefix(stage).unwrap_or(&path));
         std::fs::rename(&path, &target).with_context(|| failed(&target))?;

@@ -34,19 +34,17 @@ pub fn run(
     opener: &Opener<'_>,
 ) -> Result<()> {
     let asked = args.formats.iter().copied().filter(|format| format.matrices(Range::Full).is_some()).max();
-    let format = asked.unwrap_or(Format::Int8Embeddings);
-    let range = if args.keep.reduce_range { Range::Reduced } else { Range::Full };
+    let storage = args.keep.storage(asked.unwrap_or(Format::Int8Embeddings));
     std::fs::copy(args.student.join("config.json"), workshop.join("config.json"))
         .with_context(|| format!("cannot write to the folder `{}`", workshop.display()))?;
     let path = workshop.join("model.onnx");
     exact.write(&path)?;
     let whole = say(&path, exam, opener, "student")?;
-    let names: Vec<String> =
-        exact.rounding(&Storage { format, range, exclude: &args.keep.exclude }).into_keys().collect();
+    let names: Vec<String> = exact.rounding(&storage).into_keys().collect();
     let mut costs = Vec::with_capacity(names.len());
     for name in &names {
         let others: Vec<String> = exact.roundable().into_iter().filter(|other| other != name).collect();
-        exact.stored_as(&Storage { format, range, exclude: &others })?.write(&path)?;
+        exact.stored_as(&Storage { exclude: &others, ..storage })?.write(&path)?;
         let logits = say(&path, exam, opener, name)?;
         costs.push(Cost {
             name: name.clone(),
@@ -58,12 +56,12 @@ pub fn run(
     let weight = |cost: &Cost| cost.mean_kl.unwrap_or(f64::from(cost.max_difference));
     costs.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     if opener.console.json {
-        let format = format.name();
+        let format = storage.format.name();
         opener
             .console
             .hand_out(serde_json::json!({ "format": format, "examples": exam.texts.len(), "alone": costs }));
     } else {
-        opener.console.hand_out(table(&costs, format, exam.texts.len()));
+        opener.console.hand_out(table(&costs, storage.format, exam.texts.len()));
     }
     Ok(())
 }

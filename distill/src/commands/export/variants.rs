@@ -7,20 +7,26 @@ use anyhow::Result;
 use std::path::Path;
 use student::engine::cpu_features;
 use student::export::Format;
-use student::export::onnx::{Model, Storage};
-use student::quant::Range;
+use student::export::onnx::Model;
+
+/// Returns the formats in their order, each once.
+pub fn each_once(formats: &[Format]) -> Vec<Format> {
+    let mut formats = formats.to_vec();
+    formats.sort_unstable();
+    formats.dedup();
+    formats
+}
 
 /// Writes a graph in every format into a model directory; what is there already stays. `formats`: sorted, each once.
 ///
 /// # Errors
 /// When the graph cannot be stored so, or a file not be written.
 pub fn write(whole: &Model, formats: &[Format], keep: &KeepArgs, folder: &Path) -> Result<Vec<Variant>> {
-    let range = if keep.reduce_range { Range::Reduced } else { Range::Full };
     let write = |&format: &Format| {
         let file = format.file(formats);
         let path = folder.join(file);
         if !path.exists() {
-            whole.stored_as(&Storage { format, range, exclude: &keep.exclude })?.write(&path)?;
+            whole.stored_as(&keep.storage(format))?.write(&path)?;
         }
         Ok(Variant { format, file, path })
     };

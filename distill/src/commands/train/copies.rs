@@ -1,6 +1,7 @@
 //! Copies of the texts to train on, made before the first stage that learns from them.
 
 use crate::cli::{AugmentArgs, CandidateArgs, CopyArgs, DataArgs, Originals};
+use crate::commands::material::required;
 use crate::commands::{Opener, augment};
 use crate::data::fingerprint;
 use crate::error::explained;
@@ -8,7 +9,6 @@ use crate::recipe::{AugmentSection, Read, Recipe, Stage};
 use crate::run_folder::RunFolder;
 use anyhow::Result;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 /// Makes the copies that stages ask for, the originals before them, and lets those stages train on them. Stages that ask for the
 /// same share a file; a job that is resumed uses those that it had made.
@@ -53,17 +53,14 @@ fn arguments(recipe: &Recipe, folder: &RunFolder) -> Result<AugmentArgs> {
         &recipe.augment;
     let data = &recipe.data;
     let named = &fingerprint(settings(recipe).as_bytes())[..8];
-    let required = |setting: &Option<PathBuf>, flag: &str, what: &str| {
-        crate::commands::material::required(setting.clone(), flag, what)
-    };
     Ok(AugmentArgs {
-        data: required(&data.train, "data", "the file to train on")?,
+        data: required(data.train.clone(), "data", "the file to train on")?,
         out: folder.join(format!("augmented-{named}.tsv")),
-        exclude: vec![required(&data.eval, "eval", NO_HOLDOUT)?],
+        exclude: vec![required(data.eval.clone(), "eval", NO_HOLDOUT)?],
         overwrite: true,
         candidates: CandidateArgs {
             teacher: Some(required(
-                &recipe.teacher.path,
+                recipe.teacher.path.clone(),
                 "teacher",
                 "the directory of the model to learn from",
             )?),
