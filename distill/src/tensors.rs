@@ -1,42 +1,22 @@
-//! Files of tensors that are written piece by piece: the header of a safetensors file, before there is any tensor.
+//! Files of tensors that say what they are: what is written piece by piece, and read through a map.
 
 use anyhow::Result;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, Metadata};
 use std::ops::Range;
+use student::header;
+
+pub use student::header::Announced as Tensor;
 
 /// The name under which a file says what it is.
 const SAYS: &str = "distill";
-
-/// A tensor that is about to be written.
-pub struct Tensor {
-    /// Its name.
-    pub name: &'static str,
-    /// The type of its numbers.
-    pub dtype: Dtype,
-    /// Its shape.
-    pub shape: Vec<usize>,
-}
 
 /// Returns all that comes before the tensors, which must then follow in this order, without gaps. `says`: what the file
 /// says of itself.
 ///
 /// # Errors
 /// When the tensors are too large to be counted.
-pub fn header(says: String, tensors: Vec<Tensor>) -> Result<Vec<u8>> {
-    let mut end = 0;
-    let infos = tensors.into_iter().map(|Tensor { name, dtype, shape }| {
-        let start = end;
-        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
-        (name.to_owned(), TensorInfo { dtype, shape, data_offsets: (start, end) })
-    });
-    // One entry: the format keeps several in no fixed order, and the file must be reproducible.
-    let metadata = Metadata::new(Some(HashMap::from([(SAYS.to_owned(), says)])), infos.collect())?;
-    let mut text = serde_json::to_string(&metadata)?.into_bytes();
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut header = (text.len() as u64).to_le_bytes().to_vec();
-    header.append(&mut text);
-    Ok(header)
+pub fn header(says: &str, tensors: Vec<Tensor>) -> Result<Vec<u8>> {
+    Ok(header::header((SAYS, says), tensors)?)
 }
 
 /// What a file of tensors holds, and where.

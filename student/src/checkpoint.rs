@@ -1,11 +1,13 @@
 //! Parameters on disk: `model.safetensors` with Hugging Face's names, and snapshots to continue a run from.
 
 use crate::files::{map, write_atomically};
+use crate::header::{Announced, header};
+use crate::optim::AdamW;
 use crate::weights::{Tensor, WORDS, Weights, canonical};
 use crate::{Arena, Error, Layout, Snapshot};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -60,8 +62,13 @@ pub fn read_words(path: &Path) -> Result<Tensor, Error> {
 ///
 /// # Errors
 /// [`Error::Write`]; an older snapshot is then untouched.
-pub fn write_snapshot(path: &Path, layout: &Layout, snapshot: &Snapshot, state: &str) -> Result<(), Error> {
-    let arenas = parts(&snapshot.params, &snapshot.first_moment, &snapshot.second_moment);
+pub fn write_snapshot(
+    path: &Path,
+    layout: &Layout,
+    snapshot: &Snapshot<'_>,
+    state: &str,
+) -> Result<(), Error> {
+    let arenas = parts(&*snapshot.params, &*snapshot.first_moment, &*snapshot.second_moment);
     let all = arenas.into_iter().flat_map(|(prefix, arena)| tensors(layout, prefix, arena));
     let state = serde_json::json!({ "updates": snapshot.updates, "trainer": state }).to_string();
     write(path, all, ("state", &state))
@@ -71,7 +78,7 @@ pub fn write_snapshot(path: &Path, layout: &Layout, snapshot: &Snapshot, state: 
 ///
 /// # Errors
 /// [`Error::Read`], [`Error::Malformed`], or [`Error::Mismatch`] when the snapshot is of another model.
-pub fn read_snapshot(path: &Path, layout: &Layout) -> Result<(Snapshot, String), Error> {
+pub fn read_snapshot(path: &Path, layout: &Layout) -> Result<(Snapshot<'static>, String), Error> {
     let bytes = map(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| malformed(path, error))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| malformed(path, error))?;
@@ -81,14 +88,8 @@ pub fn read_snapshot(path: &Path, layout: &Layout) -> Result<(Snapshot, String),
         state.as_ref().and_then(|state| Some((state["updates"].as_u64()?, state["trainer"].as_str()?)));
     let (updates, trainer) =
         known.ok_or_else(|| malformed(path, "it does not hold the state of a training run"))?;
-    let mut snapshot = Snapshot {
-        params: Arena::zeros(layout),
-        first_moment: Arena::zeros(layout),
-        second_moment: Arena::zeros(layout),
-        updates,
-    };
-    let Snapshot { params, first_moment, second_moment, .. } = &mut snapshot;
-    for (prefix, arena) in parts(params, first_moment, second_moment) {
+    let [mut params, mut first_moment, mut second_moment] = [(); 3].map(|()| Arena::zeros(layout));
+    for (prefix, arena) in parts(&mut params, &mut first_moment, &mut second_moment) {
         for entry in layout.entries() {
             let name = format!("{prefix}{}", entry.name);
             let view = file.tensor(&name).ok().filter(|view| view.shape() == entry.shape);
@@ -99,7 +100,7 @@ pub fn read_snapshot(path: &Path, layout: &Layout) -> Result<(Snapshot, String),
             arena.data_mut()[entry.range()].copy_from_slice(&data);
         }
     }
-    Ok((snapshot, trainer.to_owned()))
+    Ok((Snapshot::owned(params, AdamW { first_moment, second_moment, updates }), trainer.to_owned()))
 }
 
 /// Names the three kinds of numbers in a snapshot.
@@ -109,26 +110,22 @@ fn parts<A>(params: A, first_moment: A, second_moment: A) -> [(&'static str, A);
 
 /// A tensor of an arena on its way into a file.
 struct Outgoing<'a> {
+    name: String,
     shape: &'a [usize],
     data: &'a [f32],
 }
 
-impl View for Outgoing<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
+impl Outgoing<'_> {
+    fn announced(&self) -> Announced {
+        Announced { name: self.name.clone(), dtype: Dtype::F32, shape: self.shape.to_vec() }
     }
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
         if cfg!(target_endian = "little") {
             bytemuck::cast_slice(self.data).into()
         } else {
             self.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>().into()
         }
-    }
-    fn data_len(&self) -> usize {
-        size_of_val(self.data)
     }
 }
 
@@ -136,23 +133,27 @@ fn tensors<'a>(
     layout: &'a Layout,
     prefix: &'static str,
     arena: &'a Arena,
-) -> impl Iterator<Item = (String, Outgoing<'a>)> {
+) -> impl Iterator<Item = Outgoing<'a>> {
     layout.entries().iter().map(move |entry| {
         let data = &arena.data()[entry.range()];
-        (format!("{prefix}{}", entry.name), Outgoing { shape: &entry.shape, data })
+        Outgoing { name: format!("{prefix}{}", entry.name), shape: &entry.shape, data }
     })
 }
 
-/// Writes tensors with one line of metadata: the format keeps several in no fixed order, and files must be reproducible.
+/// Writes tensors in the order of their names, one after the other, without a second copy in memory.
 fn write<'a>(
     path: &Path,
-    tensors: impl Iterator<Item = (String, Outgoing<'a>)>,
-    (key, value): (&str, &str),
+    tensors: impl Iterator<Item = Outgoing<'a>>,
+    metadata: (&str, &str),
 ) -> Result<(), Error> {
-    let metadata = HashMap::from([(key.to_owned(), value.to_owned())]);
-    let bytes = safetensors::serialize(tensors, Some(metadata))
+    let mut tensors: Vec<_> = tensors.collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    let header = header(metadata, tensors.iter().map(Outgoing::announced).collect())
         .map_err(|error| Error::Write { path: path.to_owned(), source: std::io::Error::other(error) })?;
-    write_atomically(path, |file| file.write_all(&bytes))
+    write_atomically(path, |file| {
+        file.write_all(&header)?;
+        tensors.iter().try_for_each(|tensor| file.write_all(&tensor.bytes()))
+    })
 }
 
 /// Returns the numbers of a tensor as `f32`, or `None` for a type that is none of the floating-point ones.
@@ -199,12 +200,8 @@ mod tests {
     #[test]
     fn a_snapshot_is_read_back_bit_for_bit_and_written_reproducibly() {
         let (folder, layout) = (tempfile::tempdir().unwrap(), layout());
-        let snapshot = Snapshot {
-            params: arena(&layout, 1),
-            first_moment: arena(&layout, 2),
-            second_moment: arena(&layout, 3),
-            updates: 77,
-        };
+        let (first_moment, second_moment) = (arena(&layout, 2), arena(&layout, 3));
+        let snapshot = Snapshot::owned(arena(&layout, 1), AdamW { first_moment, second_moment, updates: 77 });
         let paths = ["a", "b"].map(|name| folder.path().join(name));
         for path in &paths {
             write_snapshot(path, &layout, &snapshot, "{\"epoch\":2}").unwrap();
@@ -219,9 +216,7 @@ mod tests {
         let path = folder.path().join("snapshot");
         write_weights(&path, &layout, &arena(&layout, 1)).unwrap();
         assert!(matches!(read_snapshot(&path, &layout), Err(Error::Malformed { .. })));
-        let zeros = || Arena::zeros(&layout);
-        let snapshot =
-            Snapshot { params: zeros(), first_moment: zeros(), second_moment: zeros(), updates: 0 };
+        let snapshot = Snapshot::owned(Arena::zeros(&layout), AdamW::new(&layout));
         write_snapshot(&path, &layout, &snapshot, "").unwrap();
         let mut wider = Layout::default();
         wider.scope("bert").matrix("weight", 3, 4);

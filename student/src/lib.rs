@@ -26,6 +26,7 @@ pub mod error;
 pub mod export;
 pub mod files;
 pub mod gradcheck;
+pub mod header;
 pub mod import;
 pub mod init;
 mod kernels;

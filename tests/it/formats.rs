@@ -10,7 +10,7 @@ use student::bert::BertConfig;
 use student::engine::cpu_features;
 use student::export::Format;
 use student::export::onnx::{Model, Storage};
-use student::quant::Range;
+use student::quant::{Range, Scheme, TABLE_BLOCK, TableBits};
 use student::{Architecture, Asked};
 
 /// The deviation of the weights at random.
@@ -19,8 +19,9 @@ const DEVIATION: f64 = 0.1;
 /// How far a logit may be off, as a share of the largest, or of what weights of that deviation make of a vector of ones,
 /// since a single logit may happen to be nothing: single precision rounds in the sixth digit, half precision in
 /// the fourth; activations in eight bits have 255 steps, and weights in four bits 16.
-fn tolerance(format: Format) -> f32 {
+fn tolerance(format: Format, tables: TableBits) -> f32 {
     match format {
+        _ if format.tables(tables) == Some(Scheme::Blocks(TABLE_BLOCK)) => 0.8,
         Format::Fp32 => 1e-5,
         Format::Fp16 => 1e-2,
         Format::Int8 | Format::Int8Embeddings => 0.2,
@@ -47,6 +48,7 @@ proptest! {
         segments in 1_usize..3,
         lengths in prop::collection::vec(1_u32..30, 1..6),
         reduced: bool,
+        four: bool,
         seed: u64,
     ) {
         let classes: Vec<String> = (0..labels).map(|i| format!("class {i}")).collect();
@@ -70,13 +72,14 @@ proptest! {
         let native = bert.forward(&(&params).into(), &batch, &Asked::logits(), Mode::Evaluate).0.logits;
         let exact = Model::lower(&bert, &params, &Default::default()).unwrap();
         let range = if reduced || saturates() { Range::Reduced } else { Range::Full };
+        let tables = if four { TableBits::Four } else { TableBits::Eight };
         for format in Format::ALL {
             let path = dir.path("model.onnx");
-            exact.stored_as(&Storage { range, ..Storage::of(format) }).unwrap().write(&path).unwrap();
+            exact.stored_as(&Storage { range, tables, ..Storage::of(format) }).unwrap().write(&path).unwrap();
             for batch_tokens in [1, 1 << 20] {
                 let error = largest(&(ask(&path, &sequences, batch_tokens) - &native));
                 let scale = largest(&native).max(usual);
-                prop_assert!(error <= tolerance(format) * scale, "{format}: {error:e} of {scale}");
+                prop_assert!(error <= tolerance(format, tables) * scale, "{format}: {error:e} of {scale}");
             }
         }
     }
@@ -95,24 +98,49 @@ fn a_text_alone_and_in_a_padded_batch_are_the_same_in_single_precision() {
 fn an_engine_that_rounds_says_what_a_graph_with_exact_activations_says() {
     let dir = Dir::new();
     let config = BertConfig { hidden_size: 48, ..tiny::config(&["a", "b"]) };
-    let (bert, params) = tiny::model(config, 4);
+    let (bert, params) = tiny::model(config.clone(), 4);
     let exact = Model::lower(&bert, &params, &Default::default()).unwrap();
     // Tables are read and not multiplied: nothing but their rounding distinguishes this graph from the exact one.
     let matrices: Vec<String> =
         exact.roundable().into_iter().filter(|name| !name.contains("embeddings.weight")).collect();
-    let storage = Storage { exclude: &matrices, ..Storage::of(Format::Int8Embeddings) };
-    exact.stored_as(&storage).unwrap().write(&dir.path("model.onnx")).unwrap();
-    let engine = student::CpuEngine::new(bert, params, 1, student::Precision::F32).unwrap();
-    let schemes = exact.rounding(&storage);
-    assert_eq!(schemes.len(), 1);
     let sequences: Vec<_> = [3, 20, 9].map(|length| sequence(length, length, 2)).into();
     let batch = packed(&sequences);
-    let mut engine = engine.rounding(&schemes);
-    let rounded = student::Engine::evaluate(&mut engine, &batch, &Asked::logits()).logits;
-    let unrounded = student::Engine::evaluate(&mut engine.exact(), &batch, &Asked::logits()).logits;
-    let said = ask(&dir.path("model.onnx"), &sequences, 1);
-    assert!(largest(&(&said - &rounded)) <= 1e-4, "{said} {rounded}");
-    assert!(largest(&(&said - &unrounded)) > 1e-3, "{said} {unrounded}");
+    for tables in [TableBits::Eight, TableBits::Four] {
+        let storage = Storage { exclude: &matrices, tables, ..Storage::of(Format::Int8Embeddings) };
+        exact.stored_as(&storage).unwrap().write(&dir.path("model.onnx")).unwrap();
+        let (bert, params) = tiny::model(config.clone(), 4);
+        let engine = student::CpuEngine::new(bert, params, 1, student::Precision::F32).unwrap();
+        let schemes = exact.rounding(&storage);
+        assert_eq!(schemes.len(), 1);
+        let mut engine = engine.rounding(&schemes);
+        let rounded = student::Engine::evaluate(&mut engine, &batch, &Asked::logits()).logits;
+        let unrounded = student::Engine::evaluate(&mut engine.exact(), &batch, &Asked::logits()).logits;
+        let said = ask(&dir.path("model.onnx"), &sequences, 1);
+        assert!(largest(&(&said - &rounded)) <= 1e-4, "{tables:?}: {said} {rounded}");
+        assert!(largest(&(&said - &unrounded)) > 1e-3, "{tables:?}: {said} {unrounded}");
+    }
+}
+
+#[test]
+fn embeddings_in_four_bits_are_smaller_and_asked_for_where_they_change_something() {
+    let dir = Dir::prepared();
+    let export =
+        |out: &str, flags: &str| format!("export --student teacher --out {out} {flags} --eval dev.tsv");
+    let formats = "--formats int8-embeddings,int4";
+    dir.ok(&export("eight", formats));
+    dir.ok(&export("four", &format!("{formats} --embedding-bits 4")));
+    for file in ["model_quantized.onnx", "model_q4.onnx"] {
+        let bytes = |out: &str| std::fs::metadata(dir.path(out).join("onnx").join(file)).unwrap().len();
+        assert!(bytes("four") < bytes("eight"), "{file}");
+        let said = dir.ok(&format!("predict --model four/onnx/{file} lovely")).stdout;
+        assert!(said.contains("\"probs\""), "{file}: {said}");
+    }
+    let error = dir.error(&export("none", "--formats fp32,int8 --embedding-bits 4"));
+    assert!(error.contains("changes nothing") && error.contains("int8-embeddings"), "{error}");
+    let error = dir.error("slim teacher --out none --formats fp16 --embedding-bits 4");
+    assert!(error.contains("changes nothing"), "{error}");
+    let error = dir.error("slim four/onnx/model_q4.onnx --out none --formats fp16");
+    assert!(error.contains("quantised"), "{error}");
 }
 
 const ALL: &str = "fp32,fp16,int8,int8-embeddings,int4";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use student::export::Format;
 use student::export::onnx::Storage;
-use student::quant::Range;
+use student::quant::{Range, TableBits};
 
 /// Arguments of `export`
 #[derive(Clone, Debug, Args)]
@@ -75,14 +75,21 @@ pub struct KeepArgs {
     /// Use 8 bits for the numbers from -64 to 64 only, for processors without VNNI, where larger sums saturate
     #[arg(long)]
     pub reduce_range: bool,
+    /// Store embeddings in 8 bits or in 4, where a format rounds them; 4 needs ONNX Runtime's own operators
+    #[arg(long, value_name = "BITS", default_value = "8", value_parser = table_bits)]
+    pub embedding_bits: TableBits,
 }
 
 impl KeepArgs {
     /// Returns how a graph of a format is stored.
     pub fn storage(&self, format: Format) -> Storage<'_> {
         let range = if self.reduce_range { Range::Reduced } else { Range::Full };
-        Storage { format, range, exclude: &self.exclude }
+        Storage { format, range, tables: self.embedding_bits, exclude: &self.exclude }
     }
+}
+
+fn table_bits(text: &str) -> Result<TableBits, String> {
+    text.parse().ok().and_then(TableBits::of).ok_or_else(|| "embeddings have 8 or 4 bits".to_owned())
 }
 
 /// How to train through the rounding

@@ -11,6 +11,7 @@ use crate::insight::Insight;
 use crate::log::{self, RunLog, read_scalars};
 use crate::masking::Masker;
 use crate::measure::{Closeness, Scorer};
+use crate::memory;
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::report::count;
@@ -126,7 +127,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let mut engine = alone(engine.exact(), train.threads, precision)?;
+        let mut engine = alone(engine, train.threads, precision)?;
         let metadata = self.metadata(&outcome, &score_name);
         let (bert, params) = engine.model();
         bundle::write(self.folder.path(), bert, params, self.tokenizer, &metadata)?;
@@ -259,13 +260,12 @@ impl Run<'_> {
     }
 }
 
-/// Throws away what the student was only given to be trained.
-fn alone(mut engine: CpuEngine<Bert>, threads: usize, precision: Precision) -> Result<CpuEngine<Bert>> {
-    let (bert, params) = engine.model();
-    match bert.alone(params) {
-        Some((bert, params)) => bundle::engine(bert, params, threads, precision),
-        None => Ok(engine),
-    }
+/// Throws away what the student was only given to be trained, and what it was trained with.
+fn alone(engine: CpuEngine<Bert>, threads: usize, precision: Precision) -> Result<CpuEngine<Bert>> {
+    let (bert, params) = engine.into_model();
+    let (bert, params) = bert.alone(&params).unwrap_or((bert, params));
+    memory::give_back();
+    bundle::engine(bert, params, threads, precision)
 }
 
 /// The texts among which those are chosen that an export is verified on.

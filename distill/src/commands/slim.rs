@@ -32,6 +32,8 @@ const CONFIG: &str = "config.json";
 /// # Errors
 /// When the model cannot be read, is quantised already, or is not the same on the corpus; nothing is written then.
 pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
+    let formats = variants::each_once(&args.formats);
+    variants::check(&formats, &args.keep)?;
     let opener = Opener { common, console };
     let mut recipe = Recipe::default();
     args.columns.lay_over(&mut recipe);
@@ -54,7 +56,6 @@ pub fn run(args: &SlimArgs, common: &Common, console: &Console) -> Result<()> {
     };
     let exam = trimmed_exam.as_ref().unwrap_or(&given_exam);
     let workshop = workshop(&folder)?;
-    let formats = variants::each_once(&args.formats);
     variants::warn(&formats, &args.keep, console);
     let stage = workshop.path();
     source.write_companions(stage)?;

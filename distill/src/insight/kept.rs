@@ -173,7 +173,7 @@ impl<'a> Plan<'a> {
 
     fn header(&self) -> Result<Vec<u8>> {
         let shape = vec![self.starts[self.len()]];
-        header(self.says.clone(), vec![Tensor { name: INSIDE, dtype: Dtype::F16, shape }])
+        header(&self.says, vec![Tensor { name: INSIDE.to_owned(), dtype: Dtype::F16, shape }])
     }
 
     fn view(&self, path: &Path) -> Result<Kept> {

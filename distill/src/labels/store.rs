@@ -174,9 +174,10 @@ pub(super) fn write(path: &Path, provenance: &Provenance, rows: &Merged<'_>) -> 
 
 /// Returns all that comes before the tensors in the file.
 fn header(provenance: &Provenance, num_rows: usize) -> Result<Vec<u8>> {
-    let tensor = |name, dtype, width| Tensor { name, dtype, shape: vec![num_rows, width] };
+    let tensor =
+        |name: &str, dtype, width| Tensor { name: name.to_owned(), dtype, shape: vec![num_rows, width] };
     let logits = tensor(LOGITS, Dtype::F32, provenance.num_classes());
-    tensors::header(provenance.to_json(), vec![logits, tensor(KEYS, Dtype::U8, size_of::<Key>())])
+    tensors::header(&provenance.to_json(), vec![logits, tensor(KEYS, Dtype::U8, size_of::<Key>())])
 }
 
 /// Finds the tensors and their provenance; the error is the reason why there are none.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use student::export::Format;
 use student::export::onnx::Storage;
-use student::quant::Range;
+use student::quant::{Range, TableBits};
 
 /// The teacher, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub struct TrainSection {
     /// Whether eight bits are used for 129 whole numbers only, as for processors without VNNI.
     #[serde(skip_serializing_if = "is_not")]
     pub reduce_range: bool,
+    /// The bits of embeddings, 8 or 4, where the format rounds them.
+    #[serde(skip_serializing_if = "is_eight")]
+    pub embedding_bits: u8,
     /// The matrices and tables that are not rounded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -144,6 +147,7 @@ impl Default for TrainSection {
             precision: Precision::Auto,
             rounding: None,
             reduce_range: false,
+            embedding_bits: TableBits::default().bits(),
             exclude: Vec::new(),
             epochs: 3,
             max_steps: None,
@@ -182,8 +186,14 @@ impl TrainSection {
         let hint = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
         let format = name.parse::<Format>().map_err(|error| explained(error, hint))?;
         let range = if self.reduce_range { Range::Reduced } else { Range::Full };
+        let tables = TableBits::of(self.embedding_bits).ok_or_else(|| {
+            explained(
+                format!("embeddings of {} bits", self.embedding_bits),
+                "`train.embedding_bits` is 8 or 4",
+            )
+        })?;
         match format.matrices(range) {
-            Some(_) => Ok(Some(Storage { format, range, exclude: &self.exclude })),
+            Some(_) => Ok(Some(Storage { format, range, tables, exclude: &self.exclude })),
             None => Err(explained(format!("`{format}` rounds nothing that could be trained for"), hint)),
         }
     }
@@ -191,4 +201,8 @@ impl TrainSection {
 
 pub(super) fn is_not(setting: &bool) -> bool {
     !setting
+}
+
+fn is_eight(bits: &u8) -> bool {
+    *bits == TableBits::default().bits()
 }

@@ -125,7 +125,8 @@ impl Origin {
 /// Returns all that comes before the columns; they follow in the order of the module's documentation.
 pub(super) fn head(origin: &Origin, sizes: &Sizes) -> anyhow::Result<Vec<u8>> {
     let Sizes { rows, tokens, .. } = *sizes;
-    let tensor = |name, dtype, shape: &[usize]| Tensor { name, dtype, shape: shape.to_vec() };
+    let tensor =
+        |name: &str, dtype, shape: &[usize]| Tensor { name: name.to_owned(), dtype, shape: shape.to_vec() };
     let gold = if sizes.has_values {
         tensor(VALUES, Dtype::F32, &[rows])
     } else {
@@ -142,7 +143,7 @@ pub(super) fn head(origin: &Origin, sizes: &Sizes) -> anyhow::Result<Vec<u8>> {
     if sizes.has_segments {
         tensors.push(tensor(SEGMENTS, Dtype::U8, &[tokens]));
     }
-    header(serde_json::to_string(origin)?, tensors)
+    header(&serde_json::to_string(origin)?, tensors)
 }
 
 impl Table {

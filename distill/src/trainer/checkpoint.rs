@@ -5,6 +5,7 @@ use crate::error::explained;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use student::Arena;
 use student::checkpoint::{read_snapshot, read_weights, write_snapshot, write_weights};
 use student::engine::Engine;
 
@@ -76,9 +77,9 @@ impl CheckpointFolder {
 
     /// Brings the parameters of the best student into the engine.
     pub(super) fn restore_best(&self, engine: &mut dyn Engine) -> Result<()> {
-        let mut snapshot = engine.snapshot();
-        read_weights(&self.best())?.load(engine.layout(), &mut snapshot.params, None)?;
-        engine.restore(snapshot);
+        let mut params = Arena::zeros(engine.layout());
+        read_weights(&self.best())?.load(engine.layout(), &mut params, None)?;
+        engine.adopt(params);
         Ok(())
     }
 
@@ -86,8 +87,8 @@ impl CheckpointFolder {
         let state = State { identity: self.identity.clone(), progress: progress.clone() };
         let state =
             serde_json::to_string(&state).context("the state of the run cannot be written as JSON")?;
-        let snapshot = engine.snapshot();
-        Ok(write_snapshot(&self.last(), engine.layout(), &snapshot, &state)?)
+        let layout = engine.layout().clone();
+        Ok(write_snapshot(&self.last(), &layout, &engine.snapshot(), &state)?)
     }
 
     pub(super) fn save_best(&self, engine: &mut dyn Engine) -> Result<()> {
@@ -95,7 +96,7 @@ impl CheckpointFolder {
         Ok(write_weights(&self.best(), &layout, engine.params())?)
     }
 
-    fn read(&self, engine: &dyn Engine) -> Result<Option<(student::Snapshot, Progress)>> {
+    fn read(&self, engine: &dyn Engine) -> Result<Option<(student::Snapshot<'static>, Progress)>> {
         let path = self.last();
         if !path.exists() {
             return Ok(None);

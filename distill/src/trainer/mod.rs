@@ -231,7 +231,7 @@ struct Lesson {
 
 /// Returns what the student says about every example, [examples, C], without dropout.
 pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
-    const TOKENS: usize = 4096;
+    const TOKENS: usize = 2048;
     let mut rows = Vec::new();
     let mut next = 0;
     while next < examples.len() {

@@ -8,6 +8,7 @@ use crate::quant::Scheme;
 use crate::{
     Architecture, Arena, Asked, Error, Layout, Mode, OutputGrads, Outputs, PackedBatch, Params, Precision,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Runs an architecture on the processor.
@@ -17,9 +18,24 @@ pub struct CpuEngine<A: Architecture> {
     precision: Precision,
     params: Arena,
     rounded: Option<Rounded>,
+    training: Option<Training>,
+    saved: Option<A::Saved<f32>>,
+}
+
+/// What only an engine needs that learns.
+struct Training {
     grads: Arena,
     optimizer: LazyAdamW,
-    saved: Option<A::Saved<f32>>,
+}
+
+impl Training {
+    fn new(layout: &Layout) -> Self {
+        Training::resume(layout, AdamW::new(layout))
+    }
+
+    fn resume(layout: &Layout, state: AdamW) -> Self {
+        Training { grads: Arena::zeros(layout), optimizer: LazyAdamW::new(layout, state) }
+    }
 }
 
 impl<A: Architecture> CpuEngine<A> {
@@ -33,10 +49,8 @@ impl<A: Architecture> CpuEngine<A> {
     pub fn new(architecture: A, params: Arena, threads: usize, precision: Precision) -> Result<Self, Error> {
         let layout = architecture.layout();
         assert_eq!(params.data().len(), layout.num_parameters(), "the parameters are of another layout");
-        let (grads, optimizer) = (Arena::zeros(layout), LazyAdamW::new(layout, AdamW::new(layout)));
         let pool = Pool::new(threads)?;
-        let (rounded, saved) = (None, None);
-        Ok(CpuEngine { pool, precision, architecture, params, rounded, grads, optimizer, saved })
+        Ok(CpuEngine { pool, precision, architecture, params, rounded: None, training: None, saved: None })
     }
 
     /// Computes with rounded parameters from now on, and trains those that they are rounded from.
@@ -66,15 +80,18 @@ impl<A: Architecture> CpuEngine<A> {
         (&self.architecture, &self.params)
     }
 
-    /// Returns the gradient that has been summed since the last update.
-    pub fn grads(&self) -> &Arena {
-        &self.grads
+    /// Returns the architecture with its parameters, and frees everything else.
+    pub fn into_model(mut self) -> (A, Arena) {
+        self.settle();
+        (self.architecture, self.params)
     }
 
     /// Makes every update that has been put off.
-    fn settle(&mut self) -> &AdamW {
-        let (optimizer, params) = (&mut self.optimizer, &mut self.params);
-        self.pool.run(|| optimizer.settle(params))
+    fn settle(&mut self) {
+        let (training, params) = (&mut self.training, &mut self.params);
+        if let Some(training) = training {
+            self.pool.run(|| training.optimizer.settle(params));
+        }
     }
 }
 
@@ -84,10 +101,10 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     }
 
     fn evaluate(&mut self, batch: &PackedBatch, asked: &Asked) -> Outputs {
-        let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
+        let (architecture, params, training) = (&self.architecture, &mut self.params, &mut self.training);
         let rounded = &mut self.rounded;
         self.pool.run(|| {
-            optimizer.refresh(params, batch.ids());
+            training.iter_mut().for_each(|training| training.optimizer.refresh(params, batch.ids()));
             let params = used(rounded, params, batch);
             // What is judged is what will be written down: the parameters as they are.
             architecture.forward(&Params::new(params, Precision::F32), batch, asked, Mode::Evaluate).0
@@ -95,10 +112,11 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     }
 
     fn forward(&mut self, batch: &PackedBatch, asked: &Asked, key: DropoutKey) -> Outputs {
-        let (architecture, params, optimizer) = (&self.architecture, &mut self.params, &mut self.optimizer);
+        let (architecture, params) = (&self.architecture, &mut self.params);
+        let training = self.training.get_or_insert_with(|| Training::new(architecture.layout()));
         let (precision, rounded) = (self.precision, &mut self.rounded);
         let (outputs, saved) = self.pool.run(|| {
-            optimizer.touch(params, batch.ids());
+            training.optimizer.touch(params, batch.ids());
             let params = used(rounded, params, batch);
             architecture.forward(&Params::new(params, precision), batch, asked, Mode::Train(key))
         });
@@ -108,16 +126,17 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn backward(&mut self, d_outputs: OutputGrads) -> Result<(), Error> {
         let saved = self.saved.take().ok_or(Error::BackwardWithoutForward)?;
-        let (architecture, grads) = (&self.architecture, &mut self.grads);
+        let architecture = &self.architecture;
+        let training = self.training.get_or_insert_with(|| Training::new(architecture.layout()));
         let used = self.rounded.as_ref().map_or(&self.params, Rounded::last);
         let params = Params::new(used, self.precision);
-        self.pool.run(|| architecture.backward(&params, saved, d_outputs, grads));
+        self.pool.run(|| architecture.backward(&params, saved, d_outputs, &mut training.grads));
         Ok(())
     }
 
     fn update(&mut self, step: &AdamWStep) -> f64 {
-        let (optimizer, params, grads) = (&mut self.optimizer, &mut self.params, &mut self.grads);
-        let layout = self.architecture.layout();
+        let (params, layout) = (&mut self.params, self.architecture.layout());
+        let Training { grads, optimizer } = self.training.get_or_insert_with(|| Training::new(layout));
         self.rounded.iter_mut().for_each(Rounded::outdate);
         self.pool.run(|| optimizer.update(layout, params, grads, step))
     }
@@ -126,20 +145,31 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         self.model().1
     }
 
-    fn snapshot(&mut self) -> Snapshot {
-        let AdamW { first_moment, second_moment, updates } = self.settle().clone();
-        Snapshot { params: self.params.clone(), first_moment, second_moment, updates }
+    fn snapshot(&mut self) -> Snapshot<'_> {
+        let (params, layout) = (&mut self.params, self.architecture.layout());
+        let training = self.training.get_or_insert_with(|| Training::new(layout));
+        let state = self.pool.run(|| training.optimizer.settle(params));
+        Snapshot {
+            params: Cow::Borrowed(params),
+            first_moment: Cow::Borrowed(&state.first_moment),
+            second_moment: Cow::Borrowed(&state.second_moment),
+            updates: state.updates,
+        }
     }
 
-    fn restore(&mut self, snapshot: Snapshot) {
-        let Snapshot { params, first_moment, second_moment, updates } = snapshot;
-        for arena in [&params, &first_moment, &second_moment] {
-            assert_eq!(arena.data().len(), self.params.data().len(), "the snapshot is of another layout");
+    fn restore(&mut self, snapshot: Snapshot<'_>) {
+        let (params, state) = snapshot.into_parts();
+        for moment in [&state.first_moment, &state.second_moment] {
+            assert_eq!(moment.data().len(), params.data().len(), "the snapshot is of another layout");
         }
+        self.adopt(params);
+        self.training = Some(Training::resume(self.architecture.layout(), state));
+    }
+
+    fn adopt(&mut self, params: Arena) {
+        assert_eq!(params.data().len(), self.params.data().len(), "the parameters are of another layout");
         self.params = params;
-        let state = AdamW { first_moment, second_moment, updates };
-        self.optimizer = LazyAdamW::new(self.architecture.layout(), state);
-        self.grads.data_mut().fill(0.0);
+        self.training = None;
         self.rounded.iter_mut().for_each(Rounded::outdate);
         self.saved = None;
     }
@@ -161,6 +191,7 @@ mod tests {
     use crate::export::onnx::{Model, Storage};
     use crate::gradcheck::noise2;
     use crate::init::{random, uniform};
+    use crate::quant::TableBits;
 
     fn engine() -> CpuEngine<Bert> {
         sized(12, 16)
@@ -198,14 +229,17 @@ mod tests {
         outputs
     }
 
+    /// The gradient that has been summed since the last update.
+    fn grads(engine: &CpuEngine<Bert>) -> &Arena {
+        &engine.training.as_ref().expect("the engine learns").grads
+    }
+
     /// Updates as the definition of the optimiser says: every parameter, now.
     fn update_densely(engine: &mut CpuEngine<Bert>, step: &AdamWStep) -> f64 {
-        let Snapshot { mut params, first_moment, second_moment, updates } = engine.snapshot();
-        let (mut grads, mut optimizer) =
-            (engine.grads().clone(), AdamW { first_moment, second_moment, updates });
+        let (mut params, mut optimizer) = engine.snapshot().into_parts();
+        let mut grads = grads(engine).clone();
         let norm = optimizer.update(engine.layout(), &mut params, &mut grads, step);
-        let AdamW { first_moment, second_moment, updates } = optimizer;
-        engine.restore(Snapshot { params, first_moment, second_moment, updates });
+        engine.restore(Snapshot::owned(params, optimizer));
         norm
     }
 
@@ -228,9 +262,9 @@ mod tests {
                 40 => assert_eq!(lazy.params(), dense.params()),
                 60 => assert_eq!(lazy.snapshot(), dense.snapshot()),
                 80 => {
-                    let snapshot = lazy.snapshot();
+                    let (params, optimizer) = lazy.snapshot().into_parts();
                     lazy = engine();
-                    lazy.restore(snapshot);
+                    lazy.restore(Snapshot::owned(params, optimizer));
                 }
                 _ => {}
             }
@@ -239,16 +273,23 @@ mod tests {
     }
 
     /// How a student is stored in whole numbers, by name; of an engine with these parameters.
-    fn schemes(engine: &mut CpuEngine<Bert>, format: Format) -> BTreeMap<String, Scheme> {
+    fn schemes(engine: &mut CpuEngine<Bert>, format: Format, tables: TableBits) -> BTreeMap<String, Scheme> {
         let (bert, params) = engine.model();
         let model = Model::lower(bert, params, &BTreeMap::new()).expect("the model is small");
-        model.rounding(&Storage::of(format))
+        model.rounding(&Storage { tables, ..Storage::of(format) })
     }
 
     #[test]
     fn a_rounding_engine_says_what_a_student_with_rounded_parameters_says_and_trains_the_exact_ones() {
-        for format in [Format::Int8, Format::Int8Embeddings, Format::Int4] {
-            let schemes = schemes(&mut wide(), format);
+        let (eight, four) = (TableBits::Eight, TableBits::Four);
+        let all = [
+            (Format::Int8, eight),
+            (Format::Int8Embeddings, eight),
+            (Format::Int4, eight),
+            (Format::Int4, four),
+        ];
+        for (format, tables) in all {
+            let schemes = schemes(&mut wide(), format, tables);
             assert_eq!(schemes.len(), if format == Format::Int8 { 7 } else { 8 }, "{schemes:?}");
             let (mut engine, mut plain) = (wide().rounding(&schemes), wide());
             for number in 0..3 {
@@ -259,16 +300,15 @@ mod tests {
                     let columns = entry.shape[1];
                     rounded.data_mut()[entry.range()].chunks_mut(columns).for_each(|row| scheme.apply(row));
                 }
-                let mut snapshot = plain.snapshot();
-                snapshot.params = rounded;
-                plain.restore(snapshot);
+                let (_, optimizer) = plain.snapshot().into_parts();
+                plain.restore(Snapshot::owned(rounded, optimizer));
                 assert_eq!(
                     engine.evaluate(&batch(number), &Asked::logits()),
                     plain.evaluate(&batch(number), &Asked::logits()),
                     "{format}"
                 );
                 assert_eq!(learn(&mut engine, number), learn(&mut plain, number), "{format}");
-                assert_eq!(engine.grads(), plain.grads(), "{format}");
+                assert_eq!(grads(&engine), grads(&plain), "{format}");
                 let before = engine.params().clone();
                 engine.update(&AdamWStep { learning_rate: 1e-4, ..AdamWStep::default() });
                 assert_ne!(&before, engine.params());
@@ -276,9 +316,7 @@ mod tests {
             let params = engine.params().clone();
             let mut exact = engine.exact();
             let mut same = wide();
-            let mut snapshot = same.snapshot();
-            snapshot.params = params;
-            same.restore(snapshot);
+            same.adopt(params);
             assert_eq!(
                 exact.evaluate(&batch(9), &Asked::logits()),
                 same.evaluate(&batch(9), &Asked::logits())

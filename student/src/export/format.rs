@@ -1,6 +1,6 @@
 //! The kinds of file that a student is shipped as.
 
-use crate::quant::{Range, Scheme};
+use crate::quant::{BLOCK, Range, Scheme, TABLE_BLOCK, TableBits};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,9 +13,9 @@ pub enum Format {
     Fp16,
     /// Matrices in 8 bits, and multiplied in them.
     Int8,
-    /// As [`Format::Int8`], and the tables of embeddings in 8 bits too.
+    /// As [`Format::Int8`], and the tables of embeddings in [`TableBits`].
     Int8Embeddings,
-    /// Matrices in 4 bits, tables of embeddings in 8.
+    /// Matrices in 4 bits, tables of embeddings in [`TableBits`].
     Int4,
 }
 
@@ -54,13 +54,21 @@ impl Format {
         match self {
             Format::Fp32 | Format::Fp16 => None,
             Format::Int8 | Format::Int8Embeddings => Some(Scheme::Rows(range)),
-            Format::Int4 => Some(Scheme::Blocks),
+            Format::Int4 => Some(Scheme::Blocks(BLOCK)),
         }
     }
 
+    /// Says whether tables of embeddings are rounded.
+    pub fn rounds_tables(self) -> bool {
+        matches!(self, Format::Int8Embeddings | Format::Int4)
+    }
+
     /// Returns how tables of embeddings are rounded. They are read and not multiplied, so that any range suits them.
-    pub fn tables(self) -> Option<Scheme> {
-        matches!(self, Format::Int8Embeddings | Format::Int4).then_some(Scheme::Rows(Range::Full))
+    pub fn tables(self, bits: TableBits) -> Option<Scheme> {
+        self.rounds_tables().then_some(match bits {
+            TableBits::Eight => Scheme::Rows(Range::Full),
+            TableBits::Four => Scheme::Blocks(TABLE_BLOCK),
+        })
     }
 }
 

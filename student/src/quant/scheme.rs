@@ -2,13 +2,13 @@
 
 use super::{Range, blocks, level, scale};
 
-/// How the matrices of a model are rounded; tables are rounded row by row to eight bits, or not at all.
+/// How a matrix or table of a model is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// To eight bits, each row with its own scale.
     Rows(Range),
-    /// To four bits, each block of 32 with its own scale.
-    Blocks,
+    /// To four bits, each block of so many numbers of a row with its own scale.
+    Blocks(usize),
 }
 
 impl Scheme {
@@ -17,7 +17,7 @@ impl Scheme {
     /// A row is what one output of a linear map is made of, or the vector of one token.
     pub fn apply(self, row: &mut [f32]) {
         match self {
-            Scheme::Blocks => blocks::apply(row),
+            Scheme::Blocks(len) => blocks::apply(row, len),
             Scheme::Rows(range) => {
                 let scale = scale(row.iter(), range);
                 row.iter_mut().for_each(|x| *x = scale * level(*x, scale, range));
@@ -28,7 +28,7 @@ impl Scheme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BLOCK, round_blocks, round_rows};
+    use super::super::{BLOCK, TABLE_BLOCK, round_blocks, round_rows};
     use super::*;
     use crate::gradcheck::noise2;
 
@@ -49,12 +49,12 @@ mod tests {
                 assert_eq!(x, stored.scales[i / 75] * f32::from(stored.values[i]), "{range:?} {i}");
             }
         }
-        let stored = round_blocks(matrix.view());
-        for ((row, column), &x) in applied(Scheme::Blocks).indexed_iter() {
-            let (block, i) = (row * 3 + column / BLOCK, column % BLOCK);
-            let byte = stored.values[block * BLOCK / 2 + i / 2];
-            let value = f32::from(if i % 2 == 0 { byte & 15 } else { byte >> 4 }) - 8.0;
-            assert_eq!(x, stored.scales[block] * value, "{row} {column}");
+        for len in [BLOCK, TABLE_BLOCK] {
+            let stored = round_blocks(matrix.view(), len);
+            for ((row, column), &x) in applied(Scheme::Blocks(len)).indexed_iter() {
+                let scale = stored.scales[row * 75_usize.div_ceil(len) + column / len];
+                assert_eq!(x, scale * f32::from(stored.values[row * 75 + column]), "{len}: {row} {column}");
+            }
         }
     }
 

@@ -64,6 +64,7 @@ fn recipe(args: &ExportArgs, steps: u64) -> Result<Recipe> {
     train.eval_every = None;
     train.rounding = Some(format.name().to_owned());
     train.reduce_range = args.keep.reduce_range;
+    train.embedding_bits = args.keep.embedding_bits.bits();
     train.exclude.clone_from(&args.keep.exclude);
     recipe.validate()?;
     let cache = aware.cache.clone().or(recipe.teacher.cache.take());

@@ -44,6 +44,9 @@ pub fn run(args: &ExportArgs, common: &Common, console: &Console) -> Result<()> 
     let opener = Opener { common, console };
     let mut args = args.clone();
     args.formats = variants::each_once(&args.formats);
+    if !args.sensitivity {
+        variants::check(&args.formats, &args.keep)?;
+    }
     let exam = Exam::of(&args, &given)?;
     let workshop = workshop(&folder)?;
     variants::warn(&args.formats, &args.keep, console);

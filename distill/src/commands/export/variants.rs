@@ -3,11 +3,13 @@
 use super::measured::Variant;
 use crate::cli::KeepArgs;
 use crate::console::Console;
+use crate::error::explained;
 use anyhow::Result;
 use std::path::Path;
 use student::engine::cpu_features;
 use student::export::Format;
 use student::export::onnx::Model;
+use student::quant::TableBits;
 
 /// Returns the formats in their order, each once.
 pub fn each_once(formats: &[Format]) -> Vec<Format> {
@@ -31,6 +33,20 @@ pub fn write(whole: &Model, formats: &[Format], keep: &KeepArgs, folder: &Path) 
         Ok(Variant { format, file, path })
     };
     formats.iter().map(write).collect()
+}
+
+/// Refuses bits of embeddings where no format rounds them.
+///
+/// # Errors
+/// When that is so.
+pub fn check(formats: &[Format], keep: &KeepArgs) -> Result<()> {
+    match keep.embedding_bits == TableBits::default() || formats.iter().any(|format| format.rounds_tables()) {
+        true => Ok(()),
+        false => Err(explained(
+            "`--embedding-bits` changes nothing: no format is asked for that rounds embeddings",
+            "add `int8-embeddings` or `int4` to `--formats`",
+        )),
+    }
 }
 
 /// Says what this processor does to numbers of 8 bits, where it is one that does.

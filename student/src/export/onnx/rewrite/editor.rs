@@ -1,6 +1,8 @@
 //! A graph while it is rewritten: new nodes in order, new tensors, names that are not taken, and nothing left over.
 
+use super::stored;
 use crate::export::onnx::proto::{AttributeProto, DataType, GraphProto, NodeProto, TensorProto};
+use ndarray::Array2;
 use std::collections::{HashMap, HashSet};
 
 /// A graph that is being written anew.
@@ -26,6 +28,11 @@ impl Editor {
     /// Returns a stored tensor by its name.
     pub(super) fn tensor(&self, name: &str) -> Option<&TensorProto> {
         self.places.get(name).map(|&i| &self.tensors[i])
+    }
+
+    /// Returns the numbers of a stored matrix, in the shape that is stored.
+    pub(super) fn matrix(&self, name: &str) -> Result<Array2<f32>, String> {
+        stored::matrix(self.tensor(name).ok_or_else(|| format!("the tensor `{name}` is computed"))?)
     }
 
     /// Stores a tensor and returns its name, which begins with `name`.

@@ -1,7 +1,7 @@
 //! Eight bits: matrices multiplied in whole numbers, tables read in them.
 
 use super::editor::Editor;
-use super::stored::{self, Lookup, Product};
+use super::stored::{Lookup, Product};
 use crate::export::onnx::ops::{int, ints};
 use crate::export::onnx::proto::{DataType, NodeProto};
 use crate::quant::{Range, round_rows};
@@ -31,6 +31,11 @@ impl EightBits {
     /// Starts with nothing rounded. `tables`: the tensors that are read as tables, and the range of each.
     pub(super) fn new(range: Range, tables: HashMap<String, Range>) -> Self {
         EightBits { range, tables, matrices: HashMap::new(), activations: HashMap::new() }
+    }
+
+    /// Says whether a tensor is one of the tables.
+    pub(super) fn has_table(&self, tensor: &str) -> bool {
+        self.tables.contains_key(tensor)
     }
 
     /// Writes a product in whole numbers: `y = scale_x scale_w · (q_x − zero_x) q_w`, and the rest of a `Gemm`.
@@ -104,7 +109,7 @@ impl EightBits {
             let flat = editor.value("Reshape", &[&scales, &shape], &format!("{scales}/vector"), vec![]);
             Matrix { values: turned, scales: flat }
         } else {
-            let stored = read(editor, &product.tensor)?;
+            let stored = editor.matrix(&product.tensor)?;
             let outputs = product.outputs(&stored);
             let rounded = round_rows(outputs, self.range);
             let values = ArrayView2::from_shape(outputs.dim(), &rounded.values)
@@ -126,7 +131,7 @@ impl EightBits {
         if let Some(known) = self.matrices.get(&key) {
             return Ok(known.clone());
         }
-        let stored = read(editor, tensor)?;
+        let stored = editor.matrix(tensor)?;
         let rounded = round_rows(stored.view(), self.tables.get(tensor).copied().unwrap_or_default());
         let bytes = rounded.values.iter().map(|&value| value as u8).collect();
         let shape = [stored.nrows(), stored.ncols()];
@@ -136,9 +141,4 @@ impl EightBits {
         self.matrices.insert(key, table.clone());
         Ok(table)
     }
-}
-
-fn read(editor: &Editor, tensor: &str) -> Result<ndarray::Array2<f32>, String> {
-    let stored = editor.tensor(tensor).ok_or_else(|| format!("the tensor `{tensor}` is computed"))?;
-    stored::matrix(stored)
 }

@@ -14,7 +14,7 @@ use super::Model;
 use super::proto::{GraphProto, ModelProto};
 use crate::Error;
 use crate::export::Format;
-use crate::quant::{Range, Scheme};
+use crate::quant::{Range, Scheme, TableBits};
 use editor::Editor;
 use eight_bits::EightBits;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,6 +27,8 @@ pub struct Storage<'a> {
     pub format: Format,
     /// The whole numbers that matrices in eight bits are made of.
     pub range: Range,
+    /// The bits of tables, where the format rounds them. A table that is multiplied too has eight.
+    pub tables: TableBits,
     /// Matrices and tables that stay as they are: names of [`Model::roundable`], of tensors or of nodes, whole or up to a
     /// dot or slash.
     pub exclude: &'a [String],
@@ -35,7 +37,7 @@ pub struct Storage<'a> {
 impl<'a> Storage<'a> {
     /// Stores everything in a format.
     pub fn of(format: Format) -> Self {
-        Storage { format, range: Range::Full, exclude: &[] }
+        Storage { format, range: Range::Full, tables: TableBits::Eight, exclude: &[] }
     }
 
     fn excludes(&self, names: [&str; 2]) -> bool {
@@ -66,10 +68,9 @@ impl Model {
     pub fn rounding(&self, storage: &Storage<'_>) -> BTreeMap<String, Scheme> {
         let Some(graph) = &self.proto.graph else { return BTreeMap::new() };
         let Some(scheme) = storage.format.matrices(storage.range) else { return BTreeMap::new() };
-        let Plan { products, lookups, tables, ranges } = Plan::of(graph, storage);
+        let Plan { products, lookups, tables, rounded } = Plan::of(graph, storage);
         let products = products.into_values().filter(|it| !tables.contains(&it.tensor));
-        let tables =
-            lookups.into_values().filter_map(|it| Some((it.name, Scheme::Rows(*ranges.get(&it.tensor)?))));
+        let tables = lookups.into_values().filter_map(|it| Some((it.name, *rounded.get(&it.tensor)?)));
         products.map(|it| (it.name, scheme)).chain(tables).collect()
     }
 
@@ -106,24 +107,30 @@ fn rewrite(model: &mut ModelProto, storage: &Storage<'_>) -> Result<(), String> 
         _ => merge::merge(graph, storage)?,
     }
     round(graph, storage, scheme)?;
-    if scheme == Scheme::Blocks {
-        four_bits::declare(&mut model.opset_import);
-    }
+    four_bits::declare(graph, &mut model.opset_import);
     Ok(())
 }
 
 /// Rounds matrices and tables, and multiplies and reads them accordingly.
 fn round(graph: &mut GraphProto, storage: &Storage<'_>, scheme: Scheme) -> Result<(), String> {
     let plan = Plan::of(graph, storage);
+    let in_eight = plan.rounded.iter().filter_map(|(tensor, scheme)| match scheme {
+        Scheme::Rows(range) => Some((tensor.clone(), *range)),
+        Scheme::Blocks(_) => None,
+    });
+    let in_blocks = matches!(scheme, Scheme::Blocks(_));
+    let mut eight = EightBits::new(storage.range, in_eight.collect());
     let mut editor = Editor::new(graph);
-    let mut eight = EightBits::new(storage.range, plan.ranges);
     for (i, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
         match (plan.products.get(&i), plan.lookups.get(&i)) {
-            (Some(product), _) if scheme == Scheme::Blocks && !plan.tables.contains(&product.tensor) => {
+            (Some(product), _) if in_blocks && !plan.tables.contains(&product.tensor) => {
                 four_bits::multiply(&mut editor, node, product)?;
             }
             (Some(product), _) => eight.multiply(&mut editor, node, product)?,
-            (_, Some(lookup)) => eight.look_up(&mut editor, node, lookup)?,
+            (_, Some(lookup)) if eight.has_table(&lookup.tensor) => {
+                eight.look_up(&mut editor, node, lookup)?
+            }
+            (_, Some(lookup)) => four_bits::look_up(&mut editor, node, lookup)?,
             _ => editor.nodes.push(node),
         }
     }
@@ -139,30 +146,32 @@ struct Plan {
     lookups: HashMap<usize, Lookup>,
     /// Every tensor that is read as a table, rounded or not.
     tables: BTreeSet<String>,
-    /// The range of each table that is rounded.
-    ranges: HashMap<String, Range>,
+    /// How each table is rounded that is.
+    rounded: HashMap<String, Scheme>,
 }
 
 impl Plan {
     fn of(graph: &GraphProto, storage: &Storage<'_>) -> Self {
         let lookups = stored::lookups(graph);
         let tables = lookups.iter().map(|it| it.tensor.clone()).collect::<BTreeSet<_>>();
-        let chosen =
-            |it: &Lookup| storage.format.tables().is_some() && !storage.excludes([&it.name, &it.tensor]);
+        let scheme = storage.format.tables(storage.tables);
+        let chosen = |it: &Lookup| scheme.is_some() && !storage.excludes([&it.name, &it.tensor]);
         let lookups: HashMap<_, _> = lookups.into_iter().filter(chosen).map(|it| (it.node, it)).collect();
-        let mut ranges: HashMap<_, _> = lookups.values().map(|it| (it.tensor.clone(), Range::Full)).collect();
+        let mut rounded: HashMap<_, _> =
+            lookups.values().filter_map(|it| Some((it.tensor.clone(), scheme?))).collect();
         // A table that is multiplied too is stored once: in eight bits for both, or as it is for both.
-        let is_free =
-            |it: &Product| !tables.contains(&it.tensor) || (it.transposed && ranges.contains_key(&it.tensor));
+        let is_free = |it: &Product| {
+            !tables.contains(&it.tensor) || (it.transposed && rounded.contains_key(&it.tensor))
+        };
         let chosen = |it: &Product| !storage.excludes([&it.name, &it.tensor]) && is_free(it);
         let products = stored::products(graph).into_iter().filter(chosen);
         let products: HashMap<_, _> = products.map(|it| (it.node, it)).collect();
         for product in products.values() {
-            if let Some(range) = ranges.get_mut(&product.tensor) {
-                *range = storage.range;
+            if let Some(scheme) = rounded.get_mut(&product.tensor) {
+                *scheme = Scheme::Rows(storage.range);
             }
         }
-        Plan { products, lookups, tables, ranges }
+        Plan { products, lookups, tables, rounded }
     }
 }
 

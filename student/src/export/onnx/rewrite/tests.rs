@@ -84,6 +84,18 @@ fn sizes_fall_with_the_bits() {
         graph.initializer.into_iter().filter(|tensor| tensor.name.contains("embeddings.weight")).count()
     };
     assert_eq!((tables(Format::Int8), tables(Format::Int8Embeddings)), (3, 4));
+    for format in [Format::Int8Embeddings, Format::Int4] {
+        let [eight, four] = [TableBits::Eight, TableBits::Four]
+            .map(|tables| model.stored_as(&Storage { tables, ..Storage::of(format) }).unwrap());
+        let graph = four.proto.graph.as_ref().unwrap();
+        check(graph);
+        // 100 rows of 48 numbers, one scale each as in eight bits.
+        let words = graph.initializer.iter().find(|tensor| tensor.dims == [100, 48]).unwrap();
+        assert_eq!((words.data_type(), words.raw_data.len()), (DataType::Int4, 100 * 48 / 2), "{format}");
+        assert_eq!(operators(graph)["GatherBlockQuantized"], 1, "{format}");
+        assert!(four.num_bytes() < eight.num_bytes() - 2000, "{format}");
+        assert!(four.proto.opset_import.iter().any(|set| set.domain == "com.microsoft"), "{format}");
+    }
 }
 
 #[test]
@@ -166,8 +178,9 @@ fn a_table_that_is_also_multiplied_is_stored_once() {
         ]
     };
     let tied = model(nodes(), vec![tensor("table", &[80, 32])]);
-    for format in [Format::Int8Embeddings, Format::Int4] {
-        let graph = stored(&tied, format);
+    let (formats, bits) = ([Format::Int8Embeddings, Format::Int4], [TableBits::Eight, TableBits::Four]);
+    for (format, tables) in formats.into_iter().flat_map(|format| bits.map(|tables| (format, tables))) {
+        let graph = tied.stored_as(&Storage { tables, ..Storage::of(format) }).unwrap().proto.graph.unwrap();
         check(&graph);
         let wide: Vec<_> = graph.initializer.iter().filter(|tensor| tensor.dims == [80, 32]).collect();
         assert_eq!((wide.len(), wide[0].data_type()), (1, DataType::Int8), "{format}");
