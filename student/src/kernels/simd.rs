@@ -42,6 +42,9 @@ pub(crate) trait Work {
 
 /// A vector unit. Whoever holds one may use it: it was found in this processor.
 pub(crate) trait Unit: Copy {
+    /// The runs of 16 `f32` whose sums fit into the registers, beside what they are made of.
+    const SUMS: usize;
+
     /// Returns `a b + c`, rounded once where that is one instruction, and twice elsewhere.
     fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F;
 
@@ -54,6 +57,8 @@ pub(crate) trait Unit: Copy {
 pub(crate) struct Baseline;
 
 impl Unit for Baseline {
+    const SUMS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+
     #[inline(always)]
     fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
         // Without the instruction, `mul_add` would be a call into the C library.
@@ -67,7 +72,7 @@ impl Unit for Baseline {
 }
 
 macro_rules! x86_unit {
-    ($unit:ident, $function:ident, $features:literal, [$($feature:tt),*]) => {
+    ($unit:ident, $function:ident, $sums:literal, $features:literal, [$($feature:tt),*]) => {
         #[doc = concat!("A processor with ", $features, ".")]
         #[cfg(target_arch = "x86_64")]
         #[derive(Clone, Copy)]
@@ -85,6 +90,8 @@ macro_rules! x86_unit {
 
         #[cfg(target_arch = "x86_64")]
         impl Unit for $unit {
+            const SUMS: usize = $sums;
+
             #[inline(always)]
             fn mul_add<F: Real>(self, a: F, b: F, c: F) -> F {
                 a.mul_add(b, c)
@@ -109,10 +116,11 @@ macro_rules! x86_unit {
 x86_unit!(
     Avx512,
     avx512,
+    24,
     "avx512f,avx512bw,avx512dq,avx512vl,fma",
     ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"]
 );
-x86_unit!(Avx2, avx2, "avx2,fma", ["avx2", "fma"]);
+x86_unit!(Avx2, avx2, 6, "avx2,fma", ["avx2", "fma"]);
 
 /// Work that does not ask which unit it runs on.
 struct Plain<C>(C);

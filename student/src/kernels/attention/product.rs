@@ -52,7 +52,9 @@ impl<F: Real> Work for Product<'_, F> {
         while v < vectors {
             let (b, c) = (&b.lanes[v..], &mut c.lanes[v..]);
             v += match vectors - v {
+                // Few registers hold more rows of one vector than of several, which spares loads.
                 1 => column::<U, F, 1>(unit, &a, b, c, strides, onto),
+                _ if U::SUMS < MANY => column::<U, F, 1>(unit, &a, b, c, strides, onto),
                 2 | 4 => column::<U, F, 2>(unit, &a, b, c, strides, onto),
                 _ => column::<U, F, 3>(unit, &a, b, c, strides, onto),
             };
@@ -60,7 +62,10 @@ impl<F: Real> Work for Product<'_, F> {
     }
 }
 
-/// Computes `N` vectors of every row of `c`; returns `N`.
+/// As many sums as the largest tile has.
+const MANY: usize = 24;
+
+/// Computes `N` vectors of every row of `c`, with at most as many sums at a time as the registers hold; returns `N`.
 #[inline(always)]
 fn column<U: Unit, F: Real, const N: usize>(
     unit: U,
@@ -72,9 +77,10 @@ fn column<U: Unit, F: Real, const N: usize>(
 ) -> usize {
     let mut i = 0;
     while i < a.m {
-        i += match a.m - i {
+        i += match (a.m - i).min(U::SUMS / N) {
             1 => tile::<U, F, 1, N>(unit, a, i, b, c, strides, onto),
-            2..=4 => tile::<U, F, 4, N>(unit, a, i, b, c, strides, onto),
+            2 => tile::<U, F, 2, N>(unit, a, i, b, c, strides, onto),
+            3..=4 => tile::<U, F, 4, N>(unit, a, i, b, c, strides, onto),
             5..=6 => tile::<U, F, 6, N>(unit, a, i, b, c, strides, onto),
             _ => tile::<U, F, 8, N>(unit, a, i, b, c, strides, onto),
         };
