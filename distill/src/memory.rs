@@ -8,10 +8,11 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 ///
 /// To be called before other threads run. `MIMALLOC_PURGE_DELAY`, in milliseconds, says otherwise.
 pub fn keep_freed_pages() {
-    const MONTH: std::ffi::c_long = 30 * 24 * 60 * 60 * 1000;
+    // Ten times as many still fit into the smallest `long`: the allocator multiplies.
+    const DAY: std::ffi::c_long = 24 * 60 * 60 * 1000;
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         // SAFETY: it sets a number inside of the allocator, which any thread may do at any time.
-        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, MONTH) };
+        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, DAY) };
     }
 }
 

@@ -211,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_written_as_the_library_writes_them() {
+        let (folder, layout) = (tempfile::tempdir().unwrap(), layout());
+        let (path, params) = (folder.path().join("model.safetensors"), arena(&layout, 4));
+        write_weights(&path, &layout, &params).unwrap();
+        let tensors = layout.entries().iter().map(|entry| {
+            let bytes = bytemuck::cast_slice(&params.data()[entry.range()]);
+            (&entry.name, TensorView::new(Dtype::F32, entry.shape.clone(), bytes).unwrap())
+        });
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        assert!(std::fs::read(&path).unwrap() == safetensors::serialize(tensors, Some(metadata)).unwrap());
+    }
+
+    #[test]
     fn a_snapshot_of_another_model_is_refused() {
         let (folder, layout) = (tempfile::tempdir().unwrap(), layout());
         let path = folder.path().join("snapshot");
