@@ -131,3 +131,59 @@ fn tile<U: Unit, F: Real, const M: usize, const N: usize>(
     }
     M
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::panel::Panel;
+    use super::*;
+    use crate::gradcheck::noise2;
+    use crate::kernels::simd::Baseline;
+    #[cfg(target_arch = "x86_64")]
+    use crate::kernels::simd::{Avx2, Avx512};
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    fn panel(x: &Array2<f32>) -> Panel<f32> {
+        let mut panel = Panel::new();
+        panel.gather(x.view(), 1, 1.0);
+        panel
+    }
+
+    /// Computes on a unit; `a` is given as it is, and transposed.
+    fn on<U: Unit>(unit: U, [a, turned, b, before]: [&Panel<f32>; 4], [m, n]: [usize; 2], onto: Onto) {
+        let expected = {
+            let (a, b, before) = (a.all(), b.all(), before.all());
+            let at = |x: &Rows<'_, f32>, i: usize, j: usize| x.lanes[i * x.stride + j / LANES][j % LANES];
+            let sum =
+                |i, j| (0..b.rows).map(|k| f64::from(at(&a, i, k)) * f64::from(at(&b, k, j))).sum::<f64>();
+            let before = |i, j| if onto == Onto::Sum { f64::from(at(&before, i, j)) } else { 0.0 };
+            Array2::from_shape_fn([m, n], |(i, j)| before(i, j) + sum(i, j))
+        };
+        for left in [Left::rows(a.all()), Left::columns(turned.all())] {
+            let mut c = Panel::new();
+            c.reshape(m, n);
+            c.lanes_mut().copy_from_slice(before.all().lanes);
+            unit.run(Product { c: c.all_mut(), a: left, b: b.all(), onto });
+            for ((i, j), &expected) in expected.indexed_iter() {
+                let found = c.row(i).as_flattened()[j];
+                assert!((f64::from(found) - expected).abs() <= 1e-5, "[{i}, {j}]: {found}, not {expected}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_unit_multiplies_panels_of_every_shape(m in 1_usize..35, depth in 1_usize..40, n in 1_usize..100, sum: bool) {
+            let [a, b, before] = [([m, depth], 1), ([depth, n], 2), ([m, n], 3)].map(|(shape, seed)| noise2(shape, seed));
+            let turned = a.t().as_standard_layout().into_owned();
+            let panels = [&a, &turned, &b, &before].map(panel);
+            let (panels, onto) = (panels.each_ref(), if sum { Onto::Sum } else { Onto::Nothing });
+            on(Baseline, panels, [m, n], onto);
+            #[cfg(target_arch = "x86_64")]
+            {
+                Avx2::detect().into_iter().for_each(|unit| on(unit, panels, [m, n], onto));
+                Avx512::detect().into_iter().for_each(|unit| on(unit, panels, [m, n], onto));
+            }
+        }
+    }
+}
