@@ -109,12 +109,14 @@ fn an_engine_that_rounds_says_what_a_graph_with_exact_activations_says() {
         let storage = Storage { exclude: &matrices, tables, ..Storage::of(Format::Int8Embeddings) };
         exact.stored_as(&storage).unwrap().write(&dir.path("model.onnx")).unwrap();
         let (bert, params) = tiny::model(config.clone(), 4);
-        let engine = student::CpuEngine::new(bert, params, 1, student::Precision::F32).unwrap();
+        let engine =
+            |bert, params| student::CpuEngine::new(bert, params, 1, student::Precision::F32).unwrap();
         let schemes = exact.rounding(&storage);
         assert_eq!(schemes.len(), 1);
-        let mut engine = engine.rounding(&schemes);
-        let rounded = student::Engine::evaluate(&mut engine, &batch, &Asked::logits()).logits;
-        let unrounded = student::Engine::evaluate(&mut engine.exact(), &batch, &Asked::logits()).logits;
+        let mut rounding = engine(bert, params).rounding(&schemes);
+        let rounded = student::Engine::evaluate(&mut rounding, &batch, &Asked::logits()).logits;
+        let (bert, params) = rounding.into_model();
+        let unrounded = student::Engine::evaluate(&mut engine(bert, params), &batch, &Asked::logits()).logits;
         let said = ask(&dir.path("model.onnx"), &sequences, 1);
         assert!(largest(&(&said - &rounded)) <= 1e-4, "{tables:?}: {said} {rounded}");
         assert!(largest(&(&said - &unrounded)) > 1e-3, "{tables:?}: {said} {unrounded}");

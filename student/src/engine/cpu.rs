@@ -29,8 +29,9 @@ struct Training {
 }
 
 impl Training {
-    fn new(layout: &Layout) -> Self {
-        Training::resume(layout, AdamW::new(layout))
+    /// Returns what is there, or what there is before the first update.
+    fn begun<'a>(training: &'a mut Option<Self>, layout: &Layout) -> &'a mut Self {
+        training.get_or_insert_with(|| Training::resume(layout, AdamW::new(layout)))
     }
 
     fn resume(layout: &Layout, state: AdamW) -> Self {
@@ -63,12 +64,6 @@ impl<A: Architecture> CpuEngine<A> {
         self
     }
 
-    /// Computes with the parameters as they are from now on.
-    pub fn exact(mut self) -> Self {
-        self.rounded = None;
-        self
-    }
-
     /// Returns the architecture.
     pub fn architecture(&self) -> &A {
         &self.architecture
@@ -80,7 +75,7 @@ impl<A: Architecture> CpuEngine<A> {
         (&self.architecture, &self.params)
     }
 
-    /// Returns the architecture with its parameters, and frees everything else.
+    /// Returns the architecture with its parameters, not rounded, and frees everything else.
     pub fn into_model(mut self) -> (A, Arena) {
         self.settle();
         (self.architecture, self.params)
@@ -113,7 +108,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn forward(&mut self, batch: &PackedBatch, asked: &Asked, key: DropoutKey) -> Outputs {
         let (architecture, params) = (&self.architecture, &mut self.params);
-        let training = self.training.get_or_insert_with(|| Training::new(architecture.layout()));
+        let training = Training::begun(&mut self.training, architecture.layout());
         let (precision, rounded) = (self.precision, &mut self.rounded);
         let (outputs, saved) = self.pool.run(|| {
             training.optimizer.touch(params, batch.ids());
@@ -127,7 +122,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     fn backward(&mut self, d_outputs: OutputGrads) -> Result<(), Error> {
         let saved = self.saved.take().ok_or(Error::BackwardWithoutForward)?;
         let architecture = &self.architecture;
-        let training = self.training.get_or_insert_with(|| Training::new(architecture.layout()));
+        let training = Training::begun(&mut self.training, architecture.layout());
         let used = self.rounded.as_ref().map_or(&self.params, Rounded::last);
         let params = Params::new(used, self.precision);
         self.pool.run(|| architecture.backward(&params, saved, d_outputs, &mut training.grads));
@@ -136,7 +131,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn update(&mut self, step: &AdamWStep) -> f64 {
         let (params, layout) = (&mut self.params, self.architecture.layout());
-        let Training { grads, optimizer } = self.training.get_or_insert_with(|| Training::new(layout));
+        let Training { grads, optimizer } = Training::begun(&mut self.training, layout);
         self.rounded.iter_mut().for_each(Rounded::outdate);
         self.pool.run(|| optimizer.update(layout, params, grads, step))
     }
@@ -147,7 +142,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
 
     fn snapshot(&mut self) -> Snapshot<'_> {
         let (params, layout) = (&mut self.params, self.architecture.layout());
-        let training = self.training.get_or_insert_with(|| Training::new(layout));
+        let training = Training::begun(&mut self.training, layout);
         let state = self.pool.run(|| training.optimizer.settle(params));
         Snapshot {
             params: Cow::Borrowed(params),
@@ -314,7 +309,9 @@ mod tests {
                 assert_ne!(&before, engine.params());
             }
             let params = engine.params().clone();
-            let mut exact = engine.exact();
+            let (bert, trained) = engine.into_model();
+            let mut exact =
+                CpuEngine::new(bert, trained, 1, Precision::F32).expect("a thread can be started");
             let mut same = wide();
             same.adopt(params);
             assert_eq!(

@@ -53,8 +53,7 @@ impl<F: Real> Work for Product<'_, F> {
             let (b, c) = (&b.lanes[v..], &mut c.lanes[v..]);
             v += match vectors - v {
                 // Few registers hold more rows of one vector than of several, which spares loads.
-                1 => column::<U, F, 1>(unit, &a, b, c, strides, onto),
-                _ if U::SUMS < MANY => column::<U, F, 1>(unit, &a, b, c, strides, onto),
+                left if left == 1 || U::SUMS < MANY => column::<U, F, 1>(unit, &a, b, c, strides, onto),
                 2 | 4 => column::<U, F, 2>(unit, &a, b, c, strides, onto),
                 _ => column::<U, F, 3>(unit, &a, b, c, strides, onto),
             };
