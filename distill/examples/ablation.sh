@@ -67,4 +67,4 @@ for arm in $ARMS; do
   runs=$(for seed in $SEEDS; do printf '%s,' "$OUT/$arm-$seed"; done)
   groups="$groups --seeds-of $arm=${runs%,}"
 done
-"$DISTILL" compare --teacher "$TEACHER" $groups --data "$TEST" --task "$TASK" --out "$OUT/report"
+"$DISTILL" compare --teacher "$TEACHER" $groups --data "$TEST" --task "$TASK" --no-time --out "$OUT/report"

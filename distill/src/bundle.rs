@@ -45,7 +45,7 @@ const TOLERANCE: f32 = 1e-4;
 /// The texts that an export is verified on.
 const VERIFIED: usize = 64;
 /// The padded tokens of a verified batch: many, so that short texts are padded to the length of long ones.
-const VERIFIED_BATCH_TOKENS: usize = 1 << 14;
+const VERIFIED_TOKENS: usize = 1 << 14;
 
 impl Bundle {
     /// Opens the directory that `train` or `finetune` wrote.
@@ -139,7 +139,7 @@ pub fn verify(
     let graph = folder.join(ONNX);
     let mut attempt = || -> Result<Verification> {
         let chosen = spread(&texts.lengths(), VERIFIED);
-        let options = Options { batch_tokens: VERIFIED_BATCH_TOKENS, ..options.clone() };
+        let options = Options { batch_tokens: VERIFIED_TOKENS, run_tokens: VERIFIED_TOKENS, ..options.clone() };
         let mut model = Teacher::open(&graph, &options)?;
         let exported = ask(&mut model, texts, chosen.iter().copied(), &|_| {})?;
         let native = engine.evaluate(&texts.pack(chosen.iter().copied()), &Asked::logits()).logits;

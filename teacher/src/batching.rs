@@ -1,8 +1,11 @@
-//! Cuts sequences of many lengths into batches that waste little on padding, and puts the results back in order.
+//! Cuts sequences of many lengths into batches that waste little, and puts the results back in order.
 //!
-//! Sequences are sorted by length and cut by a budget of *padded tokens*, not of rows: short texts travel in large
-//! batches, long ones in small ones, and the largest activation is bounded. The batches depend on the lengths and the
-//! budget alone, so the number of workers cannot change a result.
+//! Padding costs as much as text, and every run reads all weights once, however little it is given. So sequences are sorted by
+//! length, and cut where the padded tokens and the runs together cost least. A budget of *padded tokens*, not of rows, bounds
+//! the largest activation. The batches depend on the lengths and these two numbers alone, so the number of workers cannot
+//! change a result.
+
+use std::cmp::Reverse;
 
 use ndarray::Array2;
 
@@ -26,20 +29,30 @@ pub(crate) struct Fill {
     pub first_position: u32,
 }
 
-/// Cuts sequences into batches of at most `budget` padded tokens, longest first.
+/// Cuts sequences into batches of at most `budget` padded tokens, longest first, such that the padded tokens and `run` tokens
+/// for each batch are as few as can be.
 ///
 /// Every index of `lengths` is in exactly one batch. A sequence longer than the budget travels alone.
-pub(crate) fn plan(lengths: &[usize], budget: usize) -> Vec<Batch> {
+pub(crate) fn plan(lengths: &[usize], budget: usize, run: usize) -> Vec<Batch> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&row| std::cmp::Reverse(lengths[row]));
+    order.sort_by_key(|&row| Reverse(lengths[row]));
+    // Of the sequences from each place on: what they cost at least, and how many of them travel first.
+    let mut best = vec![(0_usize, Reverse(0)); order.len() + 1];
+    for start in (0..order.len()).rev() {
+        let length = lengths[order[start]].max(1);
+        let most = (budget / length).clamp(1, order.len() - start);
+        let cost = |rows: usize| {
+            let padded = rows.saturating_mul(length).saturating_add(run);
+            (padded.saturating_add(best[start + rows].0), Reverse(rows))
+        };
+        best[start] = (1..=most).map(cost).min().unwrap_or_default();
+    }
     let mut batches = Vec::new();
-    let mut rest = order.as_slice();
-    while let [longest, ..] = rest {
-        let length = lengths[*longest];
-        let rows = (budget / length.max(1)).clamp(1, rest.len());
-        let (batch, after) = rest.split_at(rows);
-        batches.push(Batch { rows: batch.to_vec(), length });
-        rest = after;
+    let mut start = 0;
+    while start < order.len() {
+        let rows = &order[start..start + best[start].1.0];
+        batches.push(Batch { rows: rows.to_vec(), length: lengths[rows[0]] });
+        start += rows.len();
     }
     batches
 }
@@ -92,18 +105,18 @@ mod tests {
     proptest! {
         #[test]
         fn every_sequence_is_in_exactly_one_batch(
-            lengths in prop::collection::vec(1_usize..600, 0..200), budget in 0_usize..2000,
+            lengths in prop::collection::vec(1_usize..600, 0..200), budget in 0_usize..2000, run in 0_usize..100,
         ) {
-            let mut rows: Vec<usize> = plan(&lengths, budget).into_iter().flat_map(|batch| batch.rows).collect();
+            let mut rows: Vec<usize> = plan(&lengths, budget, run).into_iter().flat_map(|batch| batch.rows).collect();
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
         }
 
         #[test]
         fn a_batch_keeps_to_the_budget_unless_it_is_one_sequence(
-            lengths in prop::collection::vec(1_usize..600, 0..200), budget in 0_usize..2000,
+            lengths in prop::collection::vec(1_usize..600, 0..200), budget in 0_usize..2000, run in 0_usize..100,
         ) {
-            for batch in plan(&lengths, budget) {
+            for batch in plan(&lengths, budget, run) {
                 prop_assert!(batch.rows.len() == 1 || batch.rows.len() * batch.length <= budget);
                 prop_assert_eq!(Some(batch.length), batch.rows.iter().map(|&row| lengths[row]).max());
             }
@@ -111,18 +124,44 @@ mod tests {
 
         #[test]
         fn batches_come_longest_first(lengths in prop::collection::vec(1_usize..600, 0..200)) {
-            let batches = plan(&lengths, 512);
+            let batches = plan(&lengths, 512, 16);
             prop_assert!(batches.is_sorted_by(|a, b| a.length >= b.length));
+        }
+
+        #[test]
+        fn no_other_cut_costs_less(
+            lengths in prop::collection::vec(1_usize..30, 1..10), budget in 0_usize..100, run in 0_usize..40,
+        ) {
+            let mut sorted = lengths.clone();
+            sorted.sort_by_key(|&length| Reverse(length));
+            // Bit i of a cut: a batch ends after sequence i.
+            let cost = |cut: u32| {
+                let (mut cost, mut start) = (0, 0);
+                for end in 1..=sorted.len() {
+                    if end == sorted.len() || cut >> (end - 1) & 1 == 1 {
+                        let padded = (end - start) * sorted[start];
+                        if end - start > 1 && padded > budget {
+                            return usize::MAX;
+                        }
+                        (cost, start) = (cost + padded + run, end);
+                    }
+                }
+                cost
+            };
+            let least = (0..1 << (sorted.len() - 1)).map(cost).min();
+            let planned: usize =
+                plan(&lengths, budget, run).iter().map(|batch| batch.rows.len() * batch.length + run).sum();
+            prop_assert_eq!(Some(planned), least);
         }
 
         #[test]
         fn padding_and_restoring_is_the_identity(
             sequences in prop::collection::vec(prop::collection::vec(0_u32..1000, 1..40), 0..60),
-            budget in 0_usize..300,
+            budget in 0_usize..300, run in 0_usize..100,
         ) {
             let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
             let tokens: Vec<_> = sequences.iter().map(|ids| Tokens { ids, type_ids: &[] }).collect();
-            let batches = plan(&lengths, budget);
+            let batches = plan(&lengths, budget, run);
             let sum = |batch: &Batch| {
                 let signature = signature_with(&[]);
                 let fed = inputs(batch, &tokens, &signature, FILL);
@@ -165,7 +204,7 @@ mod tests {
 
     #[test]
     fn equal_lengths_keep_their_order() {
-        let rows: Vec<_> = plan(&[4, 4, 4, 4], 8).into_iter().map(|batch| batch.rows).collect();
+        let rows: Vec<_> = plan(&[4, 4, 4, 4], 8, 1).into_iter().map(|batch| batch.rows).collect();
         assert_eq!(rows, [[0, 1], [2, 3]]);
     }
 }

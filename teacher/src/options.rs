@@ -11,6 +11,9 @@ pub struct Options<'a> {
     pub workers: usize,
     /// Largest number of padded tokens in a batch; a longer sequence travels alone.
     pub batch_tokens: usize,
+    /// What a run costs beside its tokens, in tokens: batches are cut where padding would cost more. 0 pads nothing, and a very
+    /// large number lets as many sequences travel together as the budget allows.
+    pub run_tokens: usize,
     /// Threads inside one session; more than one pays only where single texts must be fast.
     pub intra_threads: usize,
     /// The ONNX Runtime library to use instead of searching.
@@ -28,6 +31,8 @@ impl Default for Options<'_> {
         Options {
             workers: 0,
             batch_tokens: 512,
+            // Measured: 12 for 12 layers of 768, 13 for 6 layers of 384.
+            run_tokens: 16,
             intra_threads: 1,
             onnx_runtime: None,
             names: Names::default(),

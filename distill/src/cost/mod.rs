@@ -42,6 +42,8 @@ pub struct Settings {
     pub threads: usize,
     /// The longest time for the latencies of one model; the other figures take about as long again.
     pub budget: Duration,
+    /// The rounds of turns at least, however long they take: several make a noisy machine fair to all models.
+    pub rounds: usize,
     /// What an hour of a core costs, in any currency.
     pub core_hour_price: Option<f64>,
     /// This binary, which measures memory in processes of its own; without it neither memory nor first answers are known.
@@ -131,6 +133,7 @@ impl Default for Settings {
             length: 128,
             threads: 1,
             budget: Duration::from_secs(3),
+            rounds: 4,
             core_hour_price: None,
             program: std::env::current_exe().ok(),
         }
@@ -168,15 +171,15 @@ impl Settings {
     }
 
     fn latencies(&self) -> Turns {
-        Turns { warm_up: WARM_UP, runs: 5, rounds: 4..=100, budget: self.budget }
+        Turns { warm_up: WARM_UP, runs: 5, rounds: self.rounds..=100, budget: self.budget }
     }
 
     fn lengths(&self) -> Turns {
-        Turns { warm_up: WARM_UP, runs: 3, rounds: 2..=10, budget: self.budget / 8 }
+        Turns { warm_up: WARM_UP, runs: 3, rounds: self.rounds.min(2)..=10, budget: self.budget / 8 }
     }
 
     fn throughputs(&self) -> Turns {
-        Turns { warm_up: WARM_UP, runs: 1, rounds: 3..=10, budget: self.budget / 2 }
+        Turns { warm_up: WARM_UP, runs: 1, rounds: self.rounds.min(3)..=10, budget: self.budget / 2 }
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Teacher {
     workers: Vec<Option<Session>>,
     max_workers: usize,
     batch_tokens: usize,
+    run_tokens: usize,
     metadata: BTreeMap<String, String>,
     load_seconds: f64,
     fingerprint: OnceLock<String>,
@@ -109,6 +110,7 @@ impl Teacher {
             model,
             max_workers: if options.workers == 0 { cores() } else { options.workers },
             batch_tokens: options.batch_tokens,
+            run_tokens: options.run_tokens,
             metadata,
             load_seconds,
             fingerprint: OnceLock::new(),
@@ -245,7 +247,7 @@ impl Teacher {
     /// Checks the sequences, cuts them into batches, and makes room for the workers.
     fn batches(&mut self, sequences: &[Tokens<'_>]) -> Result<Vec<Batch>, Error> {
         tokens::check(sequences, &self.model.signature, &self.model.config, &self.model.name)?;
-        let batches = batching::plan(&lengths(sequences), self.batch_tokens);
+        let batches = batching::plan(&lengths(sequences), self.batch_tokens, self.run_tokens);
         let num_workers = self.max_workers.min(batches.len()).max(self.workers.len());
         self.workers.resize_with(num_workers, || None);
         Ok(batches)

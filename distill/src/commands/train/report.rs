@@ -81,12 +81,14 @@ pub(super) fn report(
     Ok(())
 }
 
-/// How models are measured after training: in about a second, without processes of their own. `compare` takes its time.
+/// How models are measured after training: with one turn of each where a second is not enough for more, and without processes
+/// of their own. `compare` takes its time.
 const AT_A_GLANCE: cost::Settings = cost::Settings {
     batch: 1,
     length: 128,
     threads: 1,
     budget: Duration::from_millis(200),
+    rounds: 1,
     core_hour_price: None,
     program: None,
 };
