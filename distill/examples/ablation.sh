@@ -7,7 +7,7 @@
 #   long     the same for as many updates as `inside` makes in its two stages
 #   inside   TinyBERT's two stages on the texts of the task: INSIDE updates on the inside, then as many as `logits` makes
 #   general  the same after one stage of GENERAL updates on the inside on plain text, CORPUS, which all seeds share
-#   augment  the same as `general` with COPIES of each text
+#   augment  the same as `general` with COPIES of each text, which all seeds share
 #
 #   TEACHER=bert TRAIN=train.tsv DEV=dev.tsv TEST=test.tsv OUT=ablation ./ablation.sh
 #
@@ -29,6 +29,12 @@ general() {
   rm -rf "$OUT/general"
   "$DISTILL" train $shared $start $inside --corpus "$CORPUS" --set data.read=corpus --set data.holdout=0.01 --seed 1 \
     --max-length 128 --max-steps "$GENERAL" --eval-every "$GENERAL" --lr "$RATE" --out "$OUT/general"
+}
+
+copies() {
+  [ -f "$OUT/copies.tsv" ] && return
+  "$DISTILL" augment --teacher "$TEACHER" --task "$TASK" --data "$TRAIN" --exclude "$DEV" --exclude "$TEST" \
+    --copies "$COPIES" --seed 1 --out "$OUT/copies.tsv"
 }
 
 for arm in $ARMS; do
@@ -56,7 +62,8 @@ for arm in $ARMS; do
         "$DISTILL" train $common --data "$TRAIN" --init "$OUT/general" $stages ;;
       augment)
         general
-        "$DISTILL" train $common --data "$TRAIN" --init "$OUT/general" $stages --set augment.copies="$COPIES" ;;
+        copies
+        "$DISTILL" train $common --data "$OUT/copies.tsv" --init "$OUT/general" $stages ;;
       *) echo "there is no arm $arm" >&2; exit 2 ;;
     esac
   done

@@ -139,7 +139,8 @@ pub fn verify(
     let graph = folder.join(ONNX);
     let mut attempt = || -> Result<Verification> {
         let chosen = spread(&texts.lengths(), VERIFIED);
-        let options = Options { batch_tokens: VERIFIED_TOKENS, run_tokens: VERIFIED_TOKENS, ..options.clone() };
+        let options =
+            Options { batch_tokens: VERIFIED_TOKENS, run_tokens: VERIFIED_TOKENS, ..options.clone() };
         let mut model = Teacher::open(&graph, &options)?;
         let exported = ask(&mut model, texts, chosen.iter().copied(), &|_| {})?;
         let native = engine.evaluate(&texts.pack(chosen.iter().copied()), &Asked::logits()).logits;

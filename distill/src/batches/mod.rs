@@ -61,7 +61,7 @@ struct Epoch {
     permutation: Permutation,
     /// Its first update.
     start: u64,
-    /// The first batch of each block, and the number of batches.
+    /// The first batch of each block.
     first_batches: FirstBatches,
 }
 
@@ -69,7 +69,7 @@ struct Epoch {
 enum FirstBatches {
     /// All blocks but the last have as many batches; so many batches there are.
     Even(usize),
-    /// One entry for each block, and the number of batches.
+    /// One entry for each block that was counted so far, and the number of their batches.
     Counted(Vec<usize>),
 }
 
@@ -83,8 +83,8 @@ struct Block {
 impl<'a> Course<'a> {
     /// Plans a run over these examples. `accumulate`: batches to an update; an epoch's last has fewer.
     ///
-    /// Batches of a number of examples need no look at them; batches of a number of tokens one pass over the lengths,
-    /// and one more for each epoch, to count the batches.
+    /// Batches of a number of examples need no look at them; batches of a number of tokens one pass over the lengths, and the
+    /// number of updates in a number of epochs one more for each, to count the batches.
     pub fn new(lengths: Lengths<'a>, size: BatchSize, accumulate: usize, seed: u64, until: Until) -> Self {
         let block_examples = match size {
             BatchSize::Examples(count) => count.saturating_mul(BLOCK_BATCHES),
@@ -112,12 +112,15 @@ impl<'a> Course<'a> {
     /// Returns the epoch to which update `step` belongs, and the batches of the update.
     pub fn step(&mut self, step: u64) -> (usize, Vec<Vec<usize>>) {
         let mut number = 0;
-        while self.start_of(number + 1) <= step {
+        let first = loop {
+            let first = (step - self.start_of(number)) as usize * self.accumulate;
+            if self.counted(number, first + 1) > first {
+                break first;
+            }
             number += 1;
-        }
-        let epoch = &self.epochs[number];
-        let first = (step - epoch.start) as usize * self.accumulate;
-        let end = (first + self.accumulate).min(epoch.first_batches.total());
+        };
+        let end = first + self.accumulate;
+        let end = end.min(self.counted(number, end));
         (number, (first..end).map(|batch| self.batch(number, batch)).collect())
     }
 
@@ -156,39 +159,59 @@ impl<'a> Course<'a> {
         examples.into_iter().map(|example| ((self.lengths.of)(example), example))
     }
 
-    /// Returns the first update of an epoch, or of the one after the last.
+    /// Returns the first update of an epoch. Those before it are counted.
     fn start_of(&mut self, epoch: usize) -> u64 {
         while self.epochs.len() <= epoch {
-            let number = self.epochs.len() as u64;
-            let start = self
-                .epochs
-                .last()
-                .map_or(0, |last| last.start + last.first_batches.total().div_ceil(self.accumulate) as u64);
-            let permutation = Permutation::new(self.lengths.count, &[self.seed, number, 0]);
-            let first_batches = self.first_batches(&permutation);
+            let start = match self.epochs.len().checked_sub(1) {
+                Some(last) => {
+                    let updates = self.counted(last, usize::MAX).div_ceil(self.accumulate);
+                    self.epochs[last].start + updates as u64
+                }
+                None => 0,
+            };
+            let permutation = Permutation::new(self.lengths.count, &[self.seed, self.epochs.len() as u64, 0]);
+            let first_batches = match self.size {
+                BatchSize::Examples(count) => FirstBatches::Even(self.lengths.count.div_ceil(count)),
+                BatchSize::Tokens(_) => FirstBatches::Counted(vec![0]),
+            };
             self.epochs.push(Epoch { permutation, start, first_batches });
         }
         self.epochs[epoch].start
     }
 
-    fn first_batches(&self, permutation: &Permutation) -> FirstBatches {
-        match self.size {
-            BatchSize::Examples(count) => FirstBatches::Even(self.lengths.count.div_ceil(count)),
-            BatchSize::Tokens(_) => {
-                let mut firsts = vec![0];
-                for block in 0..self.lengths.count.div_ceil(self.block_examples) {
-                    let mut lengths: Vec<usize> =
-                        self.examples(permutation, block).map(|(length, _)| length).collect();
-                    lengths.sort_unstable();
-                    firsts.push(firsts[block] + cut(lengths.into_iter(), self.size).len());
-                }
-                FirstBatches::Counted(firsts)
-            }
+    /// Returns how many batches an epoch has, if fewer than `enough`: blocks are counted until there are so many.
+    fn counted(&mut self, epoch: usize, enough: usize) -> usize {
+        let blocks = self.lengths.count.div_ceil(self.block_examples);
+        while let Some((block, before)) = self.epochs[epoch].first_batches.uncounted(blocks, enough) {
+            let examples = self.examples(&self.epochs[epoch].permutation, block);
+            let mut lengths: Vec<usize> = examples.map(|(length, _)| length).collect();
+            lengths.sort_unstable();
+            let next = before + cut(lengths.into_iter(), self.size).len();
+            self.epochs[epoch].first_batches.count(next);
         }
+        self.epochs[epoch].first_batches.total()
     }
 }
 
 impl FirstBatches {
+    /// Returns the first block that was not counted, and its first batch, while there are fewer than `enough` batches.
+    fn uncounted(&self, blocks: usize, enough: usize) -> Option<(usize, usize)> {
+        match self {
+            FirstBatches::Counted(firsts) if firsts.len() <= blocks && self.total() < enough => {
+                Some((firsts.len() - 1, self.total()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes note of where the batches after the next block begin.
+    fn count(&mut self, next: usize) {
+        if let FirstBatches::Counted(firsts) = self {
+            firsts.push(next);
+        }
+    }
+
+    /// Returns the number of batches that are known.
     fn total(&self) -> usize {
         match self {
             FirstBatches::Even(total) => *total,
@@ -318,6 +341,27 @@ mod tests {
             .collect();
         let rises = means.windows(2).filter(|pair| pair[0] < pair[1]).count();
         assert!((means.len() / 3..2 * means.len() / 3).contains(&rises), "{rises} of {}", means.len());
+    }
+
+    #[test]
+    fn the_first_update_looks_at_one_block_unless_the_number_of_updates_must_be_known() {
+        let asked = std::cell::Cell::new(0);
+        let of = |example: usize| {
+            asked.set(asked.get() + 1);
+            1 + example % 7
+        };
+        let count = 100_000;
+        for (until, looks) in [(Until::Steps(5), 1), (Until::Epochs(1), 2), (Until::Epochs(2), 3)] {
+            asked.set(0);
+            let mut course = Course::new(Lengths { count, of: &of }, BatchSize::Tokens(64), 1, 1, until);
+            course.step(0);
+            // Beside the whole passes there is the block that is cut, and if it was not counted before, counted.
+            let block = 64 * 64 / 4 + 1;
+            assert!(
+                (looks * count..=looks * count + 2 * block).contains(&asked.get()),
+                "{until:?}: {asked:?}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::examples::Examples;
 use crate::masking::{Choice, Masker, Masking, Rarity};
 use crate::metrics::argmax;
 use crate::objective::Sizes;
-use crate::recipe::{InitEmbeddings, MaskChoice, Read, Recipe};
+use crate::recipe::{InitEmbeddings, MaskChoice, Read, Recipe, TrainSection};
 use crate::run_folder::RunFolder;
 use crate::table::folder_of;
 use crate::task::check_order;
@@ -42,6 +42,8 @@ pub struct Lesson<'a> {
     /// The same in the teacher's.
     pub eval_of_teacher: Examples,
     train: Examples,
+    /// The number of updates: to count them takes time where batches hold a number of tokens.
+    steps: u64,
     tokenizer: Tokenizer,
     sources: BTreeMap<String, String>,
     /// The teacher, where it is asked while the student learns.
@@ -108,8 +110,8 @@ impl<'a> Lesson<'a> {
             };
         }
         let length = |example| train.length(example);
-        let total = course(train.len(), &length, &recipe.train).total_steps();
-        recipe.resolve(total, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
+        let steps = course(train.len(), &length, &recipe.train).total_steps();
+        recipe.resolve(steps, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
         recipe.data.max_length = Some(subject.max_length);
         let sources = sources(Some(&teacher), &train, &eval)?;
         // A teacher that has said all that it will be asked is closed: its memory is the student's now.
@@ -122,6 +124,7 @@ impl<'a> Lesson<'a> {
             eval,
             eval_of_teacher,
             train,
+            steps,
             tokenizer: student_tokenizer,
             sources,
             alongside,
@@ -180,7 +183,8 @@ impl<'a> Lesson<'a> {
             console,
         };
         let notify = |line: &str| console.say(line);
-        run.execute(blueprint, course(train.len(), &length, &recipe.train), &self.opener.options(&notify))
+        let settings = TrainSection { max_steps: Some(self.steps), ..recipe.train.clone() };
+        run.execute(blueprint, course(train.len(), &length, &settings), &self.opener.options(&notify))
     }
 }
 
