@@ -61,9 +61,9 @@ impl Examples {
     ///
     /// # Errors
     /// When the store lacks some of the table's rows.
-    pub fn taught_by(mut parts: [&mut Self; 2], store: &Arc<LabelStore>) -> Result<()> {
+    pub fn taught_by(parts: &mut [&mut Self], store: &Arc<LabelStore>) -> Result<()> {
         let mut known: Option<(Arc<Table>, Arc<[u32]>)> = None;
-        for part in &mut parts {
+        for part in parts {
             let rows = match &known {
                 Some((table, rows)) if Arc::ptr_eq(table, &part.table) => Arc::clone(rows),
                 _ => store.rows_of(&part.table.keys())?.into(),

@@ -232,6 +232,23 @@ fn labelling_in_shards_gives_the_labels_of_labelling_at_once() {
     assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
+#[test]
+fn a_teacher_is_asked_only_about_the_texts_whose_logits_are_used() {
+    let dir = Dir::prepared();
+    write_student(&dir);
+    let train =
+        "train --teacher teacher --data train.tsv --eval dev.tsv --student student.json --max-steps 2";
+    dir.ok(&format!("{train} --alpha 0 --cache labels.safetensors --out labels-alone"));
+    let known = |data: &str| {
+        let said = dir.ok(&format!("label --teacher teacher --data {data} --out labels.safetensors")).stderr;
+        said.contains(" 0 texts to label")
+    };
+    assert!(known("dev.tsv") && !known("train.tsv"));
+    // The student is the one that would have been trained with all of them known.
+    dir.ok(&format!("{train} --alpha 0 --cache labels.safetensors --out again"));
+    assert!(dir.read("again/model.safetensors") == dir.read("labels-alone/model.safetensors"));
+}
+
 /// Returns the keys and the logits of a store.
 fn store(dir: &Dir, name: &str) -> (Vec<u8>, Vec<f32>) {
     let bytes = dir.read(name);

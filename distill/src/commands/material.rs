@@ -83,19 +83,22 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     /// Gives examples the teacher's logits, asking it only about those that are not known. `tables`: the examples' own, in
-    /// the student's tokens.
+    /// the student's tokens; all that there are, or the last.
     ///
     /// # Errors
     /// When the logits that are kept are another teacher's, or the teacher fails.
     pub fn teach(
         &mut self,
-        examples: [&mut Examples; 2],
+        examples: &mut [&mut Examples],
         shelf: &Shelf<'_>,
         section: &DataSection,
         tables: &[Arc<Table>],
     ) -> Result<()> {
         let kept = Kept::new(self.labels, None, self.teacher, self.tokenizers[0], shelf.subject)?;
-        let read = || shelf.tables_read_by(self.tokenizers, section, tables);
+        let read = || {
+            let mut all = shelf.tables_read_by(self.tokenizers, section, tables)?;
+            Ok(all.split_off(all.len() - tables.len()))
+        };
         let store = ask_teacher(self.teacher, &kept, tables, &read, shelf.console)?;
         Examples::taught_by(examples, &Arc::new(store))
     }

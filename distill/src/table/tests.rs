@@ -271,7 +271,7 @@ fn shuffled_examples_have_each_others_logits_and_nothing_else_changes() {
     };
     let store = Arc::new(labels::label(&request, &mut number).unwrap());
     let (mut kept, mut held) = Examples::of(table, vec![Gold::Class(0), Gold::Class(1)]).hold_out(0.2);
-    Examples::taught_by([&mut kept, &mut held], &store).unwrap();
+    Examples::taught_by(&mut [&mut kept, &mut held], &store).unwrap();
     let logits = |examples: &Examples| -> Vec<u32> {
         examples.soft(0..examples.len()).unwrap().iter().map(|&logit| logit as u32).collect()
     };

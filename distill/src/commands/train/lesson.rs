@@ -102,8 +102,13 @@ impl<'a> Lesson<'a> {
         let mut eval_of_teacher = eval.clone();
         if recipe.data.read == Read::Examples && objective.asked().logits {
             let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
-            source.teach([&mut train, &mut eval], &shelf, &recipe.data, &tables)?;
-            check_teacher(&train, &subject)?;
+            // Logits of the texts to train on are needed only where they are compared; those of the others also judge.
+            let (mut taught, of) = match tables.split_first() {
+                Some((_, of_eval @ [_, ..])) if !objective.needs_logits() => (vec![&mut eval], of_eval),
+                _ => (vec![&mut train, &mut eval], &tables[..]),
+            };
+            source.teach(&mut taught, &shelf, &recipe.data, of)?;
+            check_teacher(if train.is_taught() { &train } else { &eval }, &subject)?;
             eval_of_teacher = match shelf.tables_read_by(tokenizers, &recipe.data, &tables)?.last() {
                 Some(table) => eval.read_from(table)?,
                 None => eval.clone(),

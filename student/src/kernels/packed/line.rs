@@ -36,7 +36,7 @@ impl Line {
 
 /// Asks for the line at an address, which is about to be read; any address will do.
 #[inline(always)]
-pub(super) fn prefetch<T>(at: *const T) {
+pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program can see, and does not fault.
     unsafe {

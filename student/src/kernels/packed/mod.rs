@@ -23,6 +23,7 @@ mod unit;
 pub(crate) use bf16::peak as bf16_peak;
 pub(super) use bf16::{Block as Bf16Block, Unit as Bf16Unit, round_over, round_part};
 pub(super) use factors::{Activation, Gradient};
+pub(super) use line::prefetch;
 pub(super) use product::product;
 pub(super) use sinks::{Derivative, Gelu, Multiply, new_product, product_onto};
 pub(super) use square::Square;

@@ -2,7 +2,9 @@
 
 use super::super::LANES;
 use super::{some, strips};
-use crate::kernels::packed::{Bf16Block as Block, Bf16Unit as Unit, Order, SIDE, Square, round_part};
+use crate::kernels::packed::{
+    Bf16Block as Block, Bf16Unit as Unit, Order, SIDE, Square, prefetch, round_part,
+};
 use crate::kernels::vectorized;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
@@ -48,7 +50,7 @@ pub(super) fn pack<const N: usize>(
             }
         }
     }
-    prefetch(x);
+    expect_next(x);
 }
 
 /// Writes the square at `[row, column]` of a head's rows, each row times its scale.
@@ -93,16 +95,11 @@ fn copy_scaled(to: &mut [f32], from: &[f32], scale: f32) {
 /// Asks for what follows each row of a head in memory: the row of the next head, which is read soon.
 ///
 /// Rows of one head lie so far apart that the processor does not see what comes.
-pub(super) fn prefetch(x: ArrayView2<'_, f32>) {
+pub(super) fn expect_next(x: ArrayView2<'_, f32>) {
     const LINE: usize = 16;
-    #[cfg(target_arch = "x86_64")]
     for row in x.rows() {
         let end = row.as_ptr().wrapping_add(row.len());
-        for line in 0..row.len().div_ceil(LINE) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch of any address is no access to memory.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(end.wrapping_add(line * LINE).cast()) };
-        }
+        (0..row.len()).step_by(LINE).for_each(|place| prefetch(end.wrapping_add(place)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::Normaliser;
 use super::super::head::{Forward, Heads};
-use super::factor::{pack, prefetch, write};
+use super::factor::{expect_next, pack, write};
 use super::passes::{Exponentials, Lanes};
 use super::{IS_F32, Scratch, some, strips};
 use crate::Real;
@@ -43,7 +43,7 @@ fn one_head<F: Real>(
     pack(unit, q, [(Order::RightTransposed, queries)]);
     pack(unit, k, [(Order::Left, keys)]);
     pack(unit, v, [(Order::Right, values)]);
-    prefetch(context.view());
+    expect_next(context.view());
     let scores = some(scores, strips(head.keys), Square::zero());
     let probs = some(probs, strips(head.keys), Block::ZERO);
     for (strip, normalisers) in normalisers.chunks_mut(SIDE).enumerate() {
