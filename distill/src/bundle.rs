@@ -139,9 +139,7 @@ pub fn verify(
     let graph = folder.join(ONNX);
     let mut attempt = || -> Result<Verification> {
         let chosen = spread(&texts.lengths(), VERIFIED);
-        let options =
-            Options { batch_tokens: VERIFIED_TOKENS, run_tokens: VERIFIED_TOKENS, ..options.clone() };
-        let mut model = Teacher::open(&graph, &options)?;
+        let mut model = Teacher::open(&graph, &options.clone().together(VERIFIED_TOKENS))?;
         let exported = ask(&mut model, texts, chosen.iter().copied(), &|_| {})?;
         let native = engine.evaluate(&texts.pack(chosen.iter().copied()), &Asked::logits()).logits;
         let difference = (&exported - &native).iter().fold(0.0_f32, |max, d| max.max(d.abs()));

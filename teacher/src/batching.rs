@@ -203,6 +203,13 @@ mod tests {
     }
 
     #[test]
+    fn where_runs_cost_without_bound_there_are_as_few_as_the_budget_allows() {
+        let rows: Vec<_> =
+            plan(&[9, 1, 1, 1, 5], 27, usize::MAX).into_iter().map(|batch| batch.rows).collect();
+        assert_eq!(rows, [vec![0, 4, 1], vec![2, 3]]);
+    }
+
+    #[test]
     fn equal_lengths_keep_their_order() {
         let rows: Vec<_> = plan(&[4, 4, 4, 4], 8, 1).into_iter().map(|batch| batch.rows).collect();
         assert_eq!(rows, [[0, 1], [2, 3]]);

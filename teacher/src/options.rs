@@ -11,8 +11,7 @@ pub struct Options<'a> {
     pub workers: usize,
     /// Largest number of padded tokens in a batch; a longer sequence travels alone.
     pub batch_tokens: usize,
-    /// What a run costs beside its tokens, in tokens: batches are cut where padding would cost more. 0 pads nothing, and a very
-    /// large number lets as many sequences travel together as the budget allows.
+    /// What a run costs beside its tokens, in tokens: batches are cut where padding would cost more. 0 pads nothing.
     pub run_tokens: usize,
     /// Threads inside one session; more than one pays only where single texts must be fast.
     pub intra_threads: usize,
@@ -24,6 +23,13 @@ pub struct Options<'a> {
     pub pad_id: Option<u32>,
     /// Told in one line what takes long: that ONNX Runtime is being fetched.
     pub notify: &'a dyn Fn(&str),
+}
+
+impl Options<'_> {
+    /// Lets as many sequences travel together as fit into so many padded tokens, however much of that is padding.
+    pub fn together(self, tokens: usize) -> Self {
+        Options { batch_tokens: tokens, run_tokens: usize::MAX, ..self }
+    }
 }
 
 impl Default for Options<'_> {

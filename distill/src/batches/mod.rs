@@ -10,6 +10,8 @@ mod permutation;
 pub use permutation::Permutation;
 pub(crate) use permutation::{below, mix};
 
+use std::ops::Range;
+
 /// How large a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchSize {
@@ -61,16 +63,8 @@ struct Epoch {
     permutation: Permutation,
     /// Its first update.
     start: u64,
-    /// The first batch of each block.
-    first_batches: FirstBatches,
-}
-
-/// Where the batches of an epoch's blocks begin.
-enum FirstBatches {
-    /// All blocks but the last have as many batches; so many batches there are.
-    Even(usize),
-    /// One entry for each block that was counted so far, and the number of their batches.
-    Counted(Vec<usize>),
+    /// The first batch of each block that was counted so far, and the number of their batches.
+    first_batches: Vec<usize>,
 }
 
 /// A block's batches in their order.
@@ -126,7 +120,9 @@ impl<'a> Course<'a> {
 
     /// Returns a batch of an epoch.
     fn batch(&mut self, epoch: usize, batch: usize) -> Vec<usize> {
-        let (number, place) = self.epochs[epoch].first_batches.find(batch);
+        let firsts = &self.epochs[epoch].first_batches;
+        let number = firsts.partition_point(|first| *first <= batch) - 1;
+        let place = batch - firsts[number];
         let is_it = |block: &Block| (block.epoch, block.number) == (epoch, number);
         if !self.current.as_ref().is_some_and(is_it) {
             let batches = self.block(epoch, number);
@@ -150,12 +146,16 @@ impl<'a> Course<'a> {
         (0..cuts.len()).map(batch).collect()
     }
 
+    /// Returns the places of an epoch that make up a block.
+    fn places(&self, block: usize) -> Range<usize> {
+        let start = block * self.block_examples;
+        start..(start + self.block_examples).min(self.lengths.count)
+    }
+
     /// Returns the examples of a block with their lengths.
     fn examples(&self, permutation: &Permutation, block: usize) -> impl Iterator<Item = (usize, usize)> {
-        let start = block * self.block_examples;
-        let end = (start + self.block_examples).min(self.lengths.count);
         // In two loops, so that the machine waits for many lengths, which may lie anywhere, at once.
-        let examples: Vec<usize> = (start..end).map(|place| permutation.get(place)).collect();
+        let examples: Vec<usize> = self.places(block).map(|place| permutation.get(place)).collect();
         examples.into_iter().map(|example| ((self.lengths.of)(example), example))
     }
 
@@ -170,11 +170,7 @@ impl<'a> Course<'a> {
                 None => 0,
             };
             let permutation = Permutation::new(self.lengths.count, &[self.seed, self.epochs.len() as u64, 0]);
-            let first_batches = match self.size {
-                BatchSize::Examples(count) => FirstBatches::Even(self.lengths.count.div_ceil(count)),
-                BatchSize::Tokens(_) => FirstBatches::Counted(vec![0]),
-            };
-            self.epochs.push(Epoch { permutation, start, first_batches });
+            self.epochs.push(Epoch { permutation, start, first_batches: vec![0] });
         }
         self.epochs[epoch].start
     }
@@ -182,50 +178,26 @@ impl<'a> Course<'a> {
     /// Returns how many batches an epoch has, if fewer than `enough`: blocks are counted until there are so many.
     fn counted(&mut self, epoch: usize, enough: usize) -> usize {
         let blocks = self.lengths.count.div_ceil(self.block_examples);
-        while let Some((block, before)) = self.epochs[epoch].first_batches.uncounted(blocks, enough) {
-            let examples = self.examples(&self.epochs[epoch].permutation, block);
-            let mut lengths: Vec<usize> = examples.map(|(length, _)| length).collect();
-            lengths.sort_unstable();
-            let next = before + cut(lengths.into_iter(), self.size).len();
-            self.epochs[epoch].first_batches.count(next);
-        }
-        self.epochs[epoch].first_batches.total()
-    }
-}
-
-impl FirstBatches {
-    /// Returns the first block that was not counted, and its first batch, while there are fewer than `enough` batches.
-    fn uncounted(&self, blocks: usize, enough: usize) -> Option<(usize, usize)> {
-        match self {
-            FirstBatches::Counted(firsts) if firsts.len() <= blocks && self.total() < enough => {
-                Some((firsts.len() - 1, self.total()))
+        loop {
+            let firsts = &self.epochs[epoch].first_batches;
+            let (block, batches) = (firsts.len() - 1, firsts[firsts.len() - 1]);
+            if block == blocks || batches >= enough {
+                return batches;
             }
-            _ => None,
+            let next = batches + self.batches_of(epoch, block);
+            self.epochs[epoch].first_batches.push(next);
         }
     }
 
-    /// Takes note of where the batches after the next block begin.
-    fn count(&mut self, next: usize) {
-        if let FirstBatches::Counted(firsts) = self {
-            firsts.push(next);
-        }
-    }
-
-    /// Returns the number of batches that are known.
-    fn total(&self) -> usize {
-        match self {
-            FirstBatches::Even(total) => *total,
-            FirstBatches::Counted(firsts) => firsts.last().copied().unwrap_or(0),
-        }
-    }
-
-    /// Returns the block in which a batch stands, and its place there.
-    fn find(&self, batch: usize) -> (usize, usize) {
-        match self {
-            FirstBatches::Even(_) => (batch / BLOCK_BATCHES, batch % BLOCK_BATCHES),
-            FirstBatches::Counted(firsts) => {
-                let block = firsts.partition_point(|first| *first <= batch) - 1;
-                (block, batch - firsts[block])
+    /// Returns the number of batches of a block.
+    fn batches_of(&self, epoch: usize, block: usize) -> usize {
+        match self.size {
+            BatchSize::Examples(count) => self.places(block).len().div_ceil(count),
+            BatchSize::Tokens(_) => {
+                let examples = self.examples(&self.epochs[epoch].permutation, block);
+                let mut lengths: Vec<usize> = examples.map(|(length, _)| length).collect();
+                lengths.sort_unstable();
+                cut(lengths.into_iter(), self.size).len()
             }
         }
     }

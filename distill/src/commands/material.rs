@@ -53,8 +53,8 @@ impl Shelf<'_> {
         std::iter::once(train).chain(eval).map(open).collect()
     }
 
-    /// Returns the tables of the same files in the tokens of the first tokenizer, the teacher's. `tables`: those in the
-    /// tokens of the second, the student's.
+    /// Returns tables in the tokens of the first tokenizer, the teacher's. `tables`: the same in the tokens of the second, the
+    /// student's; all that there are, or the last.
     ///
     /// # Errors
     /// As [`Shelf::tables`].
@@ -66,7 +66,10 @@ impl Shelf<'_> {
     ) -> Result<Vec<Arc<Table>>> {
         match teacher.encodes_like(student) {
             true => Ok(tables.to_vec()),
-            false => self.tables(section, teacher),
+            false => {
+                let mut all = self.tables(section, teacher)?;
+                Ok(all.split_off(all.len() - tables.len()))
+            }
         }
     }
 }
@@ -95,10 +98,7 @@ impl Source<'_> {
         tables: &[Arc<Table>],
     ) -> Result<()> {
         let kept = Kept::new(self.labels, None, self.teacher, self.tokenizers[0], shelf.subject)?;
-        let read = || {
-            let mut all = shelf.tables_read_by(self.tokenizers, section, tables)?;
-            Ok(all.split_off(all.len() - tables.len()))
-        };
+        let read = || shelf.tables_read_by(self.tokenizers, section, tables);
         let store = ask_teacher(self.teacher, &kept, tables, &read, shelf.console)?;
         Examples::taught_by(examples, &Arc::new(store))
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use student::export::Format;
-use teacher::{Options, Teacher};
+use teacher::Teacher;
 
 /// A file that is to be measured.
 pub struct Variant {
@@ -139,7 +139,7 @@ fn independence(path: &Path, texts: &Encodings, opener: &Opener<'_>) -> Result<(
     let notify = |line: &str| opener.console.say(line);
     let chosen: Vec<usize> = measure::evenly(texts.len(), TOGETHER).collect();
     let said = |batch_tokens| {
-        let options = Options { batch_tokens, run_tokens: TOGETHER_TOKENS, ..opener.options(&notify) };
+        let options = opener.options(&notify).together(batch_tokens);
         ask(&mut Teacher::open(path, &options)?, texts, chosen.iter().copied(), &|_| {})
     };
     let (alone, together) = (said(1)?, said(TOGETHER_TOKENS)?);

@@ -103,11 +103,12 @@ impl<'a> Lesson<'a> {
         if recipe.data.read == Read::Examples && objective.asked().logits {
             let mut source = Source { teacher: &mut teacher, tokenizers, labels: &labels };
             // Logits of the texts to train on are needed only where they are compared; those of the others also judge.
-            let (mut taught, of) = match tables.split_first() {
-                Some((_, of_eval @ [_, ..])) if !objective.needs_logits() => (vec![&mut eval], of_eval),
-                _ => (vec![&mut train, &mut eval], &tables[..]),
-            };
-            source.teach(&mut taught, &shelf, &recipe.data, of)?;
+            match &tables[..] {
+                [_, of_eval] if !objective.needs_logits() => {
+                    source.teach(&mut [&mut eval], &shelf, &recipe.data, std::slice::from_ref(of_eval))?;
+                }
+                all => source.teach(&mut [&mut train, &mut eval], &shelf, &recipe.data, all)?,
+            }
             check_teacher(if train.is_taught() { &train } else { &eval }, &subject)?;
             eval_of_teacher = match shelf.tables_read_by(tokenizers, &recipe.data, &tables)?.last() {
                 Some(table) => eval.read_from(table)?,
