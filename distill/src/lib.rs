@@ -27,6 +27,7 @@ pub mod draws;
 pub mod error;
 pub mod examples;
 pub mod insight;
+pub mod interrupt;
 pub mod labels;
 pub mod log;
 pub mod masking;

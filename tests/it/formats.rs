@@ -179,16 +179,17 @@ fn only_the_file_that_keeps_a_promise_is_put_in_place() {
     let export = format!("export --student teacher --out ship --formats {ALL} --eval dev.tsv --overwrite");
     dir.ok(&format!("{export} --max-drop 100"));
     assert_eq!(names(&dir.path("ship/onnx")).len(), 1);
-    dir.ok("export --student teacher --out ship --formats fp32,int8 --overwrite");
-    assert_eq!(names(&dir.path("ship/onnx")), ["model.onnx", "model_quantized.onnx"]);
+    // Which one that is depends on how fast they are.
+    dir.ok("export --student teacher --out both --formats fp32,int8");
+    assert_eq!(names(&dir.path("both/onnx")), ["model.onnx", "model_quantized.onnx"]);
 
     let error = dir.error(&format!("{export} --max-size 1kB").replace("ship", "other"));
     assert!(error.contains("no format keeps the promise of at most 1.0 kB; nearest is `"), "{error}");
     assert!(error.contains("\nhint: "), "{error}");
     assert!(names(&dir.path("other")).is_empty(), "{:?}", names(&dir.path("other")));
-    let error = dir.error(&format!("{export} --exclude bert.encoder.layer.9"));
+    let error = dir.error(&format!("{export} --exclude bert.encoder.layer.9").replace("ship", "both"));
     assert!(error.contains("no matrix or table in it is called `bert.encoder.layer.9`"), "{error}");
-    assert!(error.contains("\nhint: ") && names(&dir.path("ship/onnx")).len() == 2, "{error}");
+    assert!(error.contains("\nhint: ") && names(&dir.path("both/onnx")).len() == 2, "{error}");
 }
 
 #[test]

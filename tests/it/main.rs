@@ -15,6 +15,7 @@ mod errors;
 mod formats;
 mod gradients;
 mod inside;
+mod narrowing;
 mod onnx_parity;
 mod page;
 mod pipeline;

@@ -3,7 +3,7 @@
 use crate::support::dir::Dir;
 use crate::support::{corpus, fixture, tiny};
 use distill::blueprint::{Blueprint, Purpose};
-use distill::recipe::StudentSection;
+use distill::recipe::{StudentSection, TrainSection};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use student::bert::{BertConfig, Preset};
@@ -103,7 +103,8 @@ fn a_student_takes_over_the_head_on_words_of_the_model_that_it_starts_with() {
     let build = |layers: Option<Vec<usize>>| {
         let init = Some(dir.path("lm"));
         let section = StudentSection { init, init_layers: layers, ..StudentSection::default() };
-        Blueprint::build(&section, &purpose, 9).unwrap().predicting_words(9).unwrap()
+        let train = TrainSection { seed: 9, ..TrainSection::default() };
+        Blueprint::build(&section, &purpose, &train).unwrap().predicting_words(9).unwrap()
     };
     for student in [build(None), build(Some(vec![1]))] {
         let heads = student.bert.layout().entries().iter().filter(|entry| entry.name.starts_with("cls."));

@@ -51,7 +51,7 @@ pub fn finetune(
     let subject = subject.clone().with_labels(recipe.data.labels.as_deref(), tables[0].labels())?;
     let [train, eval] = prepare(&mut recipe, &subject, &tables, Signal::Labels, console)?;
     let purpose = Purpose::of(&subject, &tokenizer)?;
-    let mut blueprint = Blueprint::build(&recipe.student, &purpose, recipe.train.seed)?;
+    let mut blueprint = Blueprint::build(&recipe.student, &purpose, &recipe.train)?;
     // What is made here teaches others, who may want to look inside.
     blueprint.bert = blueprint.bert.written_whole();
     let length = |example| train.length(example);

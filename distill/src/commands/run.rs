@@ -8,6 +8,7 @@ use crate::corpus::Subject;
 use crate::data::fingerprint;
 use crate::examples::Examples;
 use crate::insight::Insight;
+use crate::interrupt::StopOnCtrlC;
 use crate::log::{self, RunLog, read_scalars};
 use crate::masking::Masker;
 use crate::measure::{Closeness, Scorer};
@@ -21,7 +22,6 @@ use crate::trainer::{CheckpointFolder, Event, Outcome, Score, Supply, Trainer};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use student::Precision;
 use student::bert::Bert;
@@ -177,7 +177,7 @@ impl Run<'_> {
         let log = RunLog::open(&path, self.console, (done, total), terms, &score_name)?;
         let mut log = log.followed_by(Trackers::open(&self.about()?, self.tracked, &read_scalars(&path)?)?);
         let mut last_checkpoint = Instant::now();
-        let stop = StopOnCtrlC::new();
+        let stop = StopOnCtrlC::listen();
         let outcome = Trainer {
             engine,
             objective,
@@ -185,7 +185,7 @@ impl Run<'_> {
             settings: &self.recipe.train,
             score,
             checkpoint,
-            stop: &STOP,
+            stop: stop.flag(),
             is_checkpoint_due: &mut || {
                 let due = last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
                 if due {
@@ -273,31 +273,3 @@ const VERIFIED_AMONG: usize = 1 << 14;
 
 /// How much work may be lost when the machine goes down.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-
-/// Set by the first Ctrl-C while a student learns.
-static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether a student learns, so that there is a checkpoint to write before the process ends.
-static LEARNS: AtomicBool = AtomicBool::new(false);
-
-/// Makes the first Ctrl-C set a flag, and the second end the process at once, for as long as it is held. When nobody learns,
-/// the first ends it: whatever else takes long writes nothing that is not whole.
-struct StopOnCtrlC;
-
-impl StopOnCtrlC {
-    fn new() -> Self {
-        LEARNS.store(true, Ordering::Relaxed);
-        // It fails when a handler is there already: the one of an earlier run of this process, which does the same.
-        let _ = ctrlc::set_handler(|| {
-            if !LEARNS.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        });
-        StopOnCtrlC
-    }
-}
-
-impl Drop for StopOnCtrlC {
-    fn drop(&mut self) {
-        LEARNS.store(false, Ordering::Relaxed);
-    }
-}

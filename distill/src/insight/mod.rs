@@ -13,7 +13,7 @@ use crate::error::explained;
 use crate::objective;
 use anyhow::{Context, Result};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use student::{Outputs, PackedBatch};
 use teacher::{LikelyWords, Signals, Teacher, Tokens, WordsAsked};
 
@@ -27,9 +27,17 @@ pub struct Found {
 }
 
 /// Somebody who can be asked what goes on inside a teacher.
+///
+/// When it goes, it waits for the answer in the making: a process must not end while a thread computes in a library whose
+/// globals are destroyed then.
 pub struct Insight {
+    // Goes first, which tells the thread that nobody asks any more.
     questions: Sender<Question>,
+    _thread: Awaited,
 }
+
+/// A thread that is waited for.
+struct Awaited(Option<JoinHandle<()>>);
 
 /// A batch, and where the answer goes.
 struct Question {
@@ -47,13 +55,13 @@ impl Insight {
     /// any more.
     pub fn new(mut answer: impl FnMut(&PackedBatch) -> Result<Found> + Send + 'static) -> Self {
         let (questions, asked) = channel::<Question>();
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             for question in asked {
-                // Whoever asked may be gone: an interrupted run does not wait for the batch it will not see.
+                // Whoever asked may be gone: an interrupted run does not want the batch it will not see.
                 let _ = question.answer.send(answer(&question.batch));
             }
         });
-        Insight { questions }
+        Insight { questions, _thread: Awaited(Some(thread)) }
     }
 
     /// Sets a teacher to answer, whose inner tensors have been asked for.
@@ -126,6 +134,13 @@ impl Found {
     }
 }
 
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        // Whoever waits for an answer learns that the thread has panicked.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
 impl Pending {
     /// Waits for the answer.
     ///
@@ -140,6 +155,9 @@ impl Pending {
 mod tests {
     use super::*;
     use anyhow::bail;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     fn batch(ids: &[u32]) -> PackedBatch {
         PackedBatch::pack([(ids, ids)])
@@ -158,6 +176,25 @@ mod tests {
         let rows: Vec<_> =
             answers.iter().map(|answer| answer.as_ref().ok().map(|it| it.inside.logits.nrows())).collect();
         assert_eq!(rows, [Some(1), None, Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn nothing_is_computed_any_more_when_it_is_gone() {
+        let (begun, begins) = channel();
+        let done = Arc::new(AtomicBool::new(false));
+        let insight = Insight::new({
+            let done = Arc::clone(&done);
+            move |_| {
+                begun.send(())?;
+                thread::sleep(Duration::from_millis(50));
+                done.store(true, Ordering::Relaxed);
+                Ok(Found::of(Outputs::default()))
+            }
+        });
+        drop(insight.ask(batch(&[1])));
+        begins.recv().expect("the thread answers");
+        drop(insight);
+        assert!(done.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::masking::{Choice, Masker, Masking, Rarity};
 use crate::metrics::argmax;
 use crate::objective::Sizes;
 use crate::recipe::{InitEmbeddings, MaskChoice, Read, Recipe, TrainSection};
+use crate::report::percent;
 use crate::run_folder::RunFolder;
 use crate::table::folder_of;
 use crate::task::check_order;
@@ -90,6 +91,14 @@ impl<'a> Lesson<'a> {
         };
         let tables = shelf.tables(&recipe.data, &student_tokenizer)?;
         let [mut train, mut eval] = prepare(&mut recipe, &subject, &tables, Signal::Teacher, console)?;
+        let (blueprint, kept) = blueprint.narrowed(&train)?;
+        if let Some(kept) = kept {
+            console.say(format_args!(
+                "the model to start with is made narrower: {} of its hidden states lie in the {} directions that are kept",
+                percent(kept),
+                blueprint.bert.config().hidden_size
+            ));
+        }
         let objective = recipe.objective.objective()?;
         Control::check(besides.controls, &objective, train.num_labelled())?;
         check_tokens(&objective, tokenizers)?;
@@ -209,9 +218,13 @@ impl Lesson<'_> {
 
 /// Builds the student of a recipe, with what it takes over from its teacher.
 fn blueprint(recipe: &Recipe, purpose: &Purpose, teacher: &Teacher) -> Result<Blueprint> {
-    let blueprint = Blueprint::build(&recipe.student, purpose, recipe.train.seed)?;
+    let blueprint = Blueprint::build(&recipe.student, purpose, &recipe.train)?;
     match recipe.student.init_embeddings {
         None => Ok(blueprint),
+        Some(InitEmbeddings::Svd) if blueprint.has_source() => Err(explained(
+            "the student is to start with the embeddings of two models",
+            "leave out `--init-embeddings`: `--init` brings the embeddings that belong to its layers",
+        )),
         Some(InitEmbeddings::Svd) => {
             let table = words(teacher.path(), &teacher.signature().input_ids.name)?;
             blueprint.with_words(&table)

@@ -4,13 +4,10 @@
 //! leading right singular vectors, so that inner products between words are kept as well as so few numbers can (Eckart and
 //! Young 1936).
 
+use super::directions::{BLOCK, Directions, gram};
 use crate::error::explained;
 use anyhow::Result;
-use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array2, ArrayView2, Axis, s};
-
-/// Rows that are summed at once.
-const BLOCK: usize = 4096;
 
 /// Returns the rows of a table, [V, H], by their coordinates along its `width` leading right singular vectors, [V, width].
 ///
@@ -28,16 +25,7 @@ pub fn narrowed(table: ArrayView2<'_, f32>, width: usize) -> Result<Array2<f32>>
         let hint = "the file is damaged; copy or export the model again";
         return Err(explained("the teacher's embeddings hold something that is no number", hint));
     }
-    // The right singular vectors of E are the eigenvectors of its small Gram matrix.
-    let mut gram = Array2::<f64>::zeros((wide, wide));
-    for rows in table.axis_chunks_iter(Axis(0), BLOCK) {
-        let rows = rows.mapv(f64::from);
-        gram += &rows.t().dot(&rows);
-    }
-    let eigen = SymmetricEigen::new(DMatrix::from_fn(wide, wide, |i, j| gram[[i, j]]));
-    let mut order: Vec<usize> = (0..wide).collect();
-    order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]).then(a.cmp(&b)));
-    let leading = Array2::from_shape_fn((wide, width), |(i, j)| eigen.eigenvectors[(i, order[j])] as f32);
+    let leading = Directions::leading(&gram(table), width).axes.mapv(|number| number as f32);
     let mut narrow = Array2::zeros((table.nrows(), width));
     for (start, rows) in (0..).step_by(BLOCK).zip(table.axis_chunks_iter(Axis(0), BLOCK)) {
         narrow.slice_mut(s![start..start + rows.nrows(), ..]).assign(&rows.dot(&leading));

@@ -1,0 +1,330 @@
+//! An encoder in the width of a narrower one.
+//!
+//! What its layers hand on lies near few directions: those along which its hidden states of some texts extend furthest become
+//! the coordinates of the narrow model, and every matrix that reads or writes hidden states is projected on them, as Ashkboos
+//! et al. 2024 (SliceGPT) do where normalisations allow it exactly. In an attention head, queries and keys, as well as values
+//! and what is made of them, act only as products, which are brought to the rank of a narrower head. Of the neurons between
+//! two layers, those stay that carry most from one to the other.
+//!
+//! A normalisation takes the mean away, which is one direction of the narrow model: it is made the one that matters least. It
+//! scales coordinates of the wide model, which are no coordinates of the narrow one: of its scales in the new ones only
+//! the diagonal is kept. So the narrow model says only nearly what the wide one does, and has to be trained.
+
+use super::directions::{Directions, gram};
+use super::factors::shortened;
+use crate::error::explained;
+use anyhow::{Result, ensure};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
+use std::collections::{BTreeMap, BTreeSet};
+use student::bert::{Bert, BertConfig};
+use student::engine::{CpuEngine, Engine};
+use student::weights::{Tensor, Weights};
+use student::{Architecture, Arena, Asked, PackedBatch, Precision};
+
+/// An encoder, whatever it lacks.
+pub struct Wide {
+    engine: CpuEngine<Bert>,
+    missing: BTreeSet<String>,
+}
+
+/// An encoder in narrower widths.
+pub struct Narrowed {
+    /// Its weights, all of its layers, under the names of its family.
+    pub weights: Weights,
+    /// The share of its hidden states, by squares, that lies in the directions that were kept.
+    pub kept: f64,
+}
+
+impl Wide {
+    /// Makes the encoder that has `weights`. `threads`: with how many it computes.
+    ///
+    /// # Errors
+    /// When the weights do not fit the configuration, or threads cannot be started.
+    pub fn new(config: BertConfig, weights: &Weights, threads: usize) -> Result<Self> {
+        let bert = Bert::new(config)?;
+        let mut params = Arena::zeros(bert.layout());
+        let missing = weights.load(bert.layout(), &mut params, None)?.missing;
+        if !params.data().iter().all(|number| number.is_finite()) {
+            let file = weights.source().display();
+            return Err(explained(
+                format!("`{file}` holds something that is no number"),
+                "the file is damaged; copy or export the model again",
+            ));
+        }
+        let engine = CpuEngine::new(bert, params, threads, Precision::F32)?;
+        Ok(Wide { engine, missing: missing.into_iter().collect() })
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &BertConfig {
+        self.engine.architecture().config()
+    }
+
+    /// Says whether another model is narrower somewhere, and can be made of this one.
+    ///
+    /// # Errors
+    /// When it is wider anywhere, or differs in more than widths.
+    pub fn check(&self, narrow: &BertConfig) -> Result<()> {
+        let wide = self.config();
+        let sizes = [
+            ("hidden states of", wide.hidden_size, narrow.hidden_size),
+            ("neurons in each layer,", wide.intermediate_size, narrow.intermediate_size),
+        ];
+        for (what, has, wants) in sizes {
+            if has < wants {
+                return Err(explained(
+                    format!("the model to start with has {what} {has}, the student {wants}"),
+                    "a model can be made narrower, not wider; choose a narrower student",
+                ));
+            }
+        }
+        let as_many = [
+            ("attention heads", wide.num_attention_heads, narrow.num_attention_heads),
+            ("words", wide.vocab_size, narrow.vocab_size),
+            ("positions", wide.max_position_embeddings, narrow.max_position_embeddings),
+            ("segments", wide.type_vocab_size, narrow.type_vocab_size),
+        ];
+        for (what, has, wants) in as_many {
+            if has != wants {
+                return Err(explained(
+                    format!("the model to start with has {has} {what}, the student {wants}"),
+                    "its layers are made narrower, and nothing else; choose a student with as many",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the encoder in the widths of `narrow`, in the coordinates along which its hidden states of `batches` extend
+    /// furthest.
+    ///
+    /// # Errors
+    /// When the hidden states grow beyond all numbers.
+    pub fn narrowed(
+        mut self,
+        narrow: &BertConfig,
+        batches: impl IntoIterator<Item = PackedBatch>,
+    ) -> Result<Narrowed> {
+        let (width, num_layers) = (self.config().hidden_size, self.config().num_hidden_layers);
+        let asked = Asked { hidden: (0..=num_layers).collect(), ..Asked::default() };
+        let mut seen = Array2::zeros((width, width));
+        for batch in batches {
+            for hidden in self.engine.evaluate(&batch, &asked).hidden {
+                seen += &gram(hidden.view());
+            }
+        }
+        ensure!(seen.iter().all(|number| number.is_finite()), "the model to start with says infinities");
+        let directions = Directions::leading(&seen, narrow.hidden_size).spared(&seen);
+        let all = seen.diag().sum();
+        let kept = if all > 0.0 { directions.energies.sum() / all } else { 1.0 };
+        let (bert, params) = self.engine.into_model();
+        let source = Source { bert: &bert, params: &params, missing: &self.missing };
+        let mut narrowing = Narrowing { source, narrow, directions, tensors: BTreeMap::new() };
+        narrowing.run();
+        Ok(Narrowed { weights: Weights::new("the narrowed model", narrowing.tensors), kept })
+    }
+}
+
+/// The tensors of the wide model, under the names of BERT.
+struct Source<'a> {
+    bert: &'a Bert,
+    params: &'a Arena,
+    missing: &'a BTreeSet<String>,
+}
+
+impl Source<'_> {
+    fn name(&self, name: &str) -> String {
+        self.bert.config().model_type.name(name)
+    }
+
+    /// Returns a tensor as a matrix, a vector as one of one row; nothing when the model has none of this name.
+    fn get(&self, name: &str) -> Option<Array2<f64>> {
+        let entry = self.bert.layout().entry(&self.name(name))?;
+        if self.missing.contains(&entry.name) {
+            return None;
+        }
+        let columns = *entry.shape.last()?;
+        let numbers: Vec<f64> =
+            self.params.data()[entry.range()].iter().map(|&number| f64::from(number)).collect();
+        Array2::from_shape_vec((numbers.len() / columns, columns), numbers).ok()
+    }
+}
+
+/// The narrow model in the making.
+struct Narrowing<'a> {
+    source: Source<'a>,
+    narrow: &'a BertConfig,
+    directions: Directions,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Narrowing<'_> {
+    fn run(&mut self) {
+        for table in ["word", "position", "token_type"] {
+            self.written(&format!("bert.embeddings.{table}_embeddings.weight"));
+        }
+        self.norm("bert.embeddings.LayerNorm");
+        for layer in 0..self.source.bert.config().num_hidden_layers {
+            let layer = format!("bert.encoder.layer.{layer}");
+            self.heads(&format!("{layer}.attention"));
+            self.written(&format!("{layer}.attention.output.dense.bias"));
+            self.norm(&format!("{layer}.attention.output.LayerNorm"));
+            self.neurons(&layer);
+            self.written(&format!("{layer}.output.dense.bias"));
+            self.norm(&format!("{layer}.output.LayerNorm"));
+        }
+        self.head();
+    }
+
+    fn put(&mut self, name: &str, shape: Vec<usize>, tensor: &Array2<f64>) {
+        let data = tensor.iter().map(|&number| number as f32).collect();
+        self.tensors.insert(self.source.name(name), Tensor { shape, data });
+    }
+
+    fn put_matrix(&mut self, name: &str, matrix: &Array2<f64>) {
+        self.put(name, matrix.shape().to_vec(), matrix);
+    }
+
+    fn put_vector(&mut self, name: &str, vector: ArrayView1<'_, f64>) {
+        self.put(name, vec![vector.len()], &vector.insert_axis(Axis(0)).to_owned());
+    }
+
+    /// Projects the rows of what is added to hidden states: a table, or a bias.
+    fn written(&mut self, name: &str) {
+        let Some(rows) = self.source.get(name) else { return };
+        let rows = rows.dot(&self.directions.axes);
+        match name.ends_with("bias") {
+            true => self.put_vector(name, rows.row(0)),
+            false => self.put_matrix(name, &rows),
+        }
+    }
+
+    /// Keeps the diagonal of a normalisation in the new coordinates: fewer of them share the same length.
+    fn norm(&mut self, name: &str) {
+        self.written(&format!("{name}.bias"));
+        let name = format!("{name}.weight");
+        let Some(scale) = self.source.get(&name) else { return };
+        let longer = (scale.len() as f64 / self.narrow.hidden_size as f64).sqrt();
+        let scale = scale.dot(&self.directions.axes.mapv(|x| x * x)) * longer;
+        self.put_vector(&name, scale.row(0));
+    }
+
+    /// Returns an affine map of hidden states in the new coordinates, its bias as a last column, [out, narrow + 1].
+    fn reading(&self, name: &str) -> Option<Array2<f64>> {
+        let weight = self.source.get(&format!("{name}.weight"))?.dot(&self.directions.axes);
+        let bias = self.source.get(&format!("{name}.bias"))?;
+        Some(concatenate![Axis(1), weight, bias.t()])
+    }
+
+    fn put_affine(&mut self, name: &str, affine: ArrayView2<'_, f64>) {
+        let inputs = affine.ncols() - 1;
+        self.put_matrix(&format!("{name}.weight"), &affine.slice(s![.., ..inputs]).to_owned());
+        self.put_vector(&format!("{name}.bias"), affine.column(inputs));
+    }
+
+    /// Brings the heads of one layer to a narrower width.
+    fn heads(&mut self, name: &str) {
+        let parts = ["self.query", "self.key", "self.value"].map(|part| format!("{name}.{part}"));
+        let output = format!("{name}.output.dense.weight");
+        let [query, key, value] = parts.each_ref().map(|part| self.reading(part));
+        let (Some(query), Some(mut key), Some(value), Some(writing)) =
+            (query, key, value, self.source.get(&output))
+        else {
+            return;
+        };
+        // What a key's bias adds to the scores of a token is the same for every other one.
+        key.column_mut(self.narrow.hidden_size).fill(0.0);
+        let writing = writing.t().dot(&self.directions.axes);
+        let heads = self.narrow.num_attention_heads;
+        let (wide, width) = (query.nrows() / heads, self.narrow.hidden_size / heads);
+        let reach = self.reach();
+        let ones = Array1::ones(self.narrow.hidden_size);
+        // Scores are divided by the root of the width.
+        let scale = (width as f64 / wide as f64).powf(0.25);
+        let mut narrow: [Vec<Array2<f64>>; 4] = Default::default();
+        for head in 0..heads {
+            let of = |map: &Array2<f64>| map.slice(s![head * wide..(head + 1) * wide, ..]).to_owned();
+            let (q, k) = weighted((of(&query), &reach), (of(&key), &reach), width);
+            let (v, o) = weighted((of(&value), &reach), (of(&writing), &ones), width);
+            for (parts, part) in narrow.iter_mut().zip([q * scale, k * scale, v, o]) {
+                parts.push(part);
+            }
+        }
+        let [q, k, v, o] = narrow.map(|heads| stacked(&heads));
+        for (part, affine) in parts.iter().zip([q, k, v]) {
+            self.put_affine(part, affine.view());
+        }
+        self.put_matrix(&output, &o.t().to_owned());
+    }
+
+    /// Returns how far an input of an affine map reaches along each coordinate, and that of its bias, which is always one.
+    fn reach(&self) -> Array1<f64> {
+        let energies = &self.directions.energies;
+        let mean = (energies.sum() / energies.len() as f64).max(f64::MIN_POSITIVE);
+        let reach = energies.mapv(|energy| (energy / mean).sqrt().max(LEAST_REACH));
+        concatenate![Axis(0), reach, Array1::ones(1)]
+    }
+
+    /// Keeps the neurons of one layer that carry most of hidden states to hidden states.
+    fn neurons(&mut self, layer: &str) {
+        let (inner, output) = (format!("{layer}.intermediate.dense"), format!("{layer}.output.dense.weight"));
+        let (Some(reading), Some(writing)) = (self.reading(&inner), self.source.get(&output)) else { return };
+        let writing = writing.t().dot(&self.directions.axes);
+        let read = lengths((&reading * &self.reach()).view());
+        let chosen = largest(&(read * lengths(writing.view())), self.narrow.intermediate_size);
+        self.put_affine(&inner, reading.select(Axis(0), &chosen).view());
+        self.put_matrix(&output, &writing.select(Axis(0), &chosen).t().to_owned());
+    }
+
+    /// Keeps the outputs of the map before the classifier on which the classes depend most. Each goes through a function of
+    /// its own, so that they cannot be mixed.
+    fn head(&mut self) {
+        let before = "bert.pooler.dense";
+        let Some(reading) = self.reading(before) else { return };
+        let classifier = self.source.get("classifier.weight");
+        let matter = match &classifier {
+            Some(classes) => lengths(classes.t()),
+            None => lengths(reading.view()),
+        };
+        let chosen = largest(&matter, self.narrow.hidden_size);
+        self.put_affine(before, reading.select(Axis(0), &chosen).view());
+        if let Some(classes) = classifier {
+            self.put_matrix("classifier.weight", &classes.select(Axis(1), &chosen));
+            if let Some(bias) = self.source.get("classifier.bias") {
+                self.put_vector("classifier.bias", bias.row(0));
+            }
+        }
+    }
+}
+
+/// How far a coordinate is taken to reach at least, of the mean: what is divided by it stays a number.
+const LEAST_REACH: f64 = 1e-3;
+
+/// Returns two matrices with fewer rows that act together nearly as these, where their inputs reach as far as said.
+fn weighted(
+    (a, reach_a): (Array2<f64>, &Array1<f64>),
+    (b, reach_b): (Array2<f64>, &Array1<f64>),
+    rank: usize,
+) -> (Array2<f64>, Array2<f64>) {
+    let (a, b) = shortened((a * reach_a).view(), (b * reach_b).view(), rank);
+    (a / reach_a, b / reach_b)
+}
+
+fn stacked(parts: &[Array2<f64>]) -> Array2<f64> {
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &views).expect("all heads have one width")
+}
+
+/// Returns the length of each row.
+fn lengths(rows: ArrayView2<'_, f64>) -> Array1<f64> {
+    rows.map_axis(Axis(1), |row| row.dot(&row).sqrt())
+}
+
+/// Returns the places of the `count` largest numbers, ascending.
+fn largest(numbers: &Array1<f64>, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..numbers.len()).collect();
+    order.sort_by(|&a, &b| numbers[b].total_cmp(&numbers[a]).then(a.cmp(&b)));
+    order.truncate(count);
+    order.sort_unstable();
+    order
+}
