@@ -4,20 +4,21 @@
 #   labels   labels alone
 #   few      labels alone, of the rows of FEW: what there is without a teacher when most texts have no label
 #   logits   the teacher's logits alone, for as many updates
-#   long     the same for as many updates as `inside` makes in its two stages
+#   narrow   the same, starting as LAYERS of ENCODER, made narrower, instead
+#   long     logits, started as before, for as many updates as `inside` makes in its two stages
 #   inside   TinyBERT's two stages on the texts of the task: INSIDE updates on the inside, then as many as `logits` makes
 #   general  the same after one stage of GENERAL updates on the inside on plain text, CORPUS, which all seeds share
 #   augment  the same as `general` with COPIES of each text, which all seeds share
 #
 #   TEACHER=bert TRAIN=train.tsv DEV=dev.tsv TEST=test.tsv OUT=ablation ./ablation.sh
 #
-# Nothing is chosen on TEST, nor on DEV: the last step of each run is kept. All arms but `scratch` start with the teacher's word
-# embeddings, projected. A run that is there already is not run again.
+# Nothing is chosen on TEST, nor on DEV: the last step of each run is kept. All arms but `scratch` and `narrow` start with the
+# teacher's word embeddings, projected. A run that is there already is not run again.
 set -eu
 : "${DISTILL:=distill}" "${TEACHER:?}" "${TRAIN:?}" "${DEV:?}" "${OUT:?}"
 : "${TEST:=$DEV}" "${FEW:=}" "${CORPUS:=}" "${TASK:=text}" "${STUDENT:=tinybert-4l-312}"
 : "${ARMS:=scratch labels logits long inside}" "${SEEDS:=1 2 3}" "${STEPS:=800}" "${INSIDE:=$STEPS}" "${GENERAL:=300}"
-: "${RATE:=3e-4}" "${PRECISION:=f32}" "${COPIES:=4}" "${THREADS:=0}"
+: "${ENCODER:=$TEACHER}" "${LAYERS:=0,2,4,5}" "${RATE:=3e-4}" "${PRECISION:=f32}" "${COPIES:=4}" "${THREADS:=0}"
 
 mkdir -p "$OUT"
 shared="--teacher $TEACHER --task $TASK --precision $PRECISION --threads $THREADS --cache $OUT/labels.safetensors"
@@ -52,6 +53,9 @@ for arm in $ARMS; do
       labels) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 0 ;;
       few) "$DISTILL" train $common --data "$FEW" $start $last --alpha 0 ;;
       logits) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 1 --temperature 1 ;;
+      narrow)
+        "$DISTILL" train $common --data "$TRAIN" --student "$STUDENT" --init "$ENCODER" --init-layers "$LAYERS" $last \
+          --alpha 1 --temperature 1 ;;
       long)
         all=$((STEPS + INSIDE))
         "$DISTILL" train $common --data "$TRAIN" $start --alpha 1 --temperature 1 --max-steps $all --eval-every $all \

@@ -208,6 +208,18 @@ fn a_student_learns_from_plain_text_first_by_its_teachers_inside_and_by_masked_w
 }
 
 #[test]
+fn a_student_of_plain_text_alone_is_compared_with_nobody() {
+    let dir = prepared();
+    dir.write("corpus.txt", corpus::documents(240, 3));
+    let terms = weights(&["hidden_mse", "score_mse"]);
+    let train = "train --teacher teacher --corpus corpus.txt --set data.read=corpus --student narrow.json --max-steps 4";
+    let done = dir.ok(&format!("{train} {terms} --json --out out"));
+    let summary: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert!(summary["steps"] == 4 && summary["models"].is_null(), "{summary}");
+    assert!(dir.path("out/report.json").exists() && !dir.path("out/report.html").exists());
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused_before_any_work() {
     let dir = prepared();
     let config = || tiny::config(&["negative", "positive"]);

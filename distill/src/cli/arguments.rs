@@ -105,7 +105,8 @@ pub struct TrainArgs {
     /// Train a model of this shape [default: tinybert-4l-312, or that of `--init`]
     #[arg(long, value_name = "SHAPE")]
     pub student: Option<String>,
-    /// Start with the weights of this model: a directory, model.safetensors or an ONNX file
+    /// Start with the weights of this model: a directory, model.safetensors or an ONNX file; a wider one is made
+    /// narrower
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
     /// Copy these of its layers, counted from 0

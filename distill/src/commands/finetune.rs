@@ -76,13 +76,8 @@ pub fn finetune(
         console,
     };
     let (opener, notify) = (Opener { common, console }, |line: &str| console.say(line));
-    if let Some(finished) = run.execute(blueprint, course, &opener.options(&notify))? {
-        let summary = serde_json::to_string_pretty(&finished.summary())?;
-        bundle::write_text(&folder.join("report.json"), &(summary.clone() + "\n"))?;
-        if console.json {
-            console.hand_out(summary);
-        }
-        console.say(format_args!("the model is in {}", folder.path().display()));
+    match run.execute(blueprint, course, &opener.options(&notify))? {
+        Some(finished) => finished.conclude(folder, console),
+        None => Ok(()),
     }
-    Ok(())
 }

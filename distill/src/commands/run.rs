@@ -86,6 +86,20 @@ impl Finished {
             "verification": self.verification,
         })
     }
+
+    /// Writes down and says how a run ended whose model is compared with no other.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn conclude(&self, folder: &RunFolder, console: &Console) -> Result<()> {
+        let summary = serde_json::to_string_pretty(&self.summary())?;
+        bundle::write_text(&folder.join("report.json"), &(summary.clone() + "\n"))?;
+        if console.json {
+            console.hand_out(summary);
+        }
+        console.say(format_args!("the model is in {}", folder.path().display()));
+        Ok(())
+    }
 }
 
 impl Recipe {

@@ -16,6 +16,7 @@ use crate::error::explained;
 use anyhow::{Result, ensure};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use student::bert::{Bert, BertConfig};
 use student::engine::{CpuEngine, Engine};
 use student::weights::{Tensor, Weights};
@@ -23,6 +24,7 @@ use student::{Architecture, Arena, Asked, PackedBatch, Precision};
 
 /// An encoder, whatever it lacks.
 pub struct Wide {
+    file: PathBuf,
     engine: CpuEngine<Bert>,
     missing: BTreeSet<String>,
 }
@@ -44,15 +46,15 @@ impl Wide {
         let bert = Bert::new(config)?;
         let mut params = Arena::zeros(bert.layout());
         let missing = weights.load(bert.layout(), &mut params, None)?.missing;
+        let file = weights.source().to_owned();
         if !params.data().iter().all(|number| number.is_finite()) {
-            let file = weights.source().display();
             return Err(explained(
-                format!("`{file}` holds something that is no number"),
+                format!("`{}` holds something that is no number", file.display()),
                 "the file is damaged; copy or export the model again",
             ));
         }
         let engine = CpuEngine::new(bert, params, threads, Precision::F32)?;
-        Ok(Wide { engine, missing: missing.into_iter().collect() })
+        Ok(Wide { file, engine, missing: missing.into_iter().collect() })
     }
 
     /// Returns the configuration.
@@ -65,7 +67,7 @@ impl Wide {
     /// # Errors
     /// When it is wider anywhere, or differs in more than widths.
     pub fn check(&self, narrow: &BertConfig) -> Result<()> {
-        let wide = self.config();
+        let (wide, file) = (self.config(), self.file.display());
         let sizes = [
             ("hidden states of", wide.hidden_size, narrow.hidden_size),
             ("neurons in each layer,", wide.intermediate_size, narrow.intermediate_size),
@@ -73,7 +75,7 @@ impl Wide {
         for (what, has, wants) in sizes {
             if has < wants {
                 return Err(explained(
-                    format!("the model to start with has {what} {has}, the student {wants}"),
+                    format!("`{file}` has {what} {has}, the student {wants}"),
                     "a model can be made narrower, not wider; choose a narrower student",
                 ));
             }
@@ -87,7 +89,7 @@ impl Wide {
         for (what, has, wants) in as_many {
             if has != wants {
                 return Err(explained(
-                    format!("the model to start with has {has} {what}, the student {wants}"),
+                    format!("`{file}` has {has} {what}, the student {wants}"),
                     "its layers are made narrower, and nothing else; choose a student with as many",
                 ));
             }
@@ -113,7 +115,8 @@ impl Wide {
                 seen += &gram(hidden.view());
             }
         }
-        ensure!(seen.iter().all(|number| number.is_finite()), "the model to start with says infinities");
+        let file = self.file.display();
+        ensure!(seen.iter().all(|number| number.is_finite()), "hidden states of `{file}` are no numbers");
         let directions = Directions::leading(&seen, narrow.hidden_size).spared(&seen);
         let all = seen.diag().sum();
         let kept = if all > 0.0 { directions.energies.sum() / all } else { 1.0 };
@@ -121,7 +124,7 @@ impl Wide {
         let source = Source { bert: &bert, params: &params, missing: &self.missing };
         let mut narrowing = Narrowing { source, narrow, directions, tensors: BTreeMap::new() };
         narrowing.run();
-        Ok(Narrowed { weights: Weights::new("the narrowed model", narrowing.tensors), kept })
+        Ok(Narrowed { weights: Weights::new(self.file, narrowing.tensors), kept })
     }
 }
 

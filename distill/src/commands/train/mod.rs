@@ -12,7 +12,7 @@ use super::run::RECIPE;
 use crate::bundle;
 use crate::cli::{Common, TrainArgs};
 use crate::console::Console;
-use crate::recipe::Recipe;
+use crate::recipe::{Read, Recipe};
 use crate::run_folder::RunFolder;
 use crate::track::Destination;
 use anyhow::Result;
@@ -72,6 +72,10 @@ pub fn distil(
     let (lesson, recipe, blueprint) = Lesson::prepare(last, folder, besides, &opener)?;
     let beginners: Vec<_> = besides.controls.iter().map(|_| blueprint.again()).collect();
     let Some(student) = lesson.teach(&recipe, (folder, settings), blueprint)? else { return Ok(()) };
+    if recipe.data.read == Read::Corpus {
+        // A teacher does not say of a piece of plain text what the student has learnt to say of it, if that is anything.
+        return student.conclude(folder, console);
+    }
     let mut controls = Vec::new();
     for (&control, beginner) in besides.controls.iter().zip(beginners) {
         console.say(format_args!("\ncontrol: {}", control.describe()));
