@@ -39,7 +39,11 @@ fn a_narrower_student_starts_as_what_it_is_made_of() {
     }
     let model = |out: &str| dir.read(&format!("{out}/model.safetensors"));
     assert!(model("out-1") == model("out-2"), "the number of threads changes the start");
-    dir.ok(&format!("{train} --student narrow.json --out random"));
+    let said = dir.ok(&format!("{train} --student narrow.json --out random")).stderr;
+    assert!(
+        said.contains("would start as layers of its teacher with `--init taught --init-layers 0,1`"),
+        "{said}"
+    );
     let (narrowed, random) = (first_loss(&dir, "out-1"), first_loss(&dir, "random"));
     assert!(narrowed < random / 2.0, "{narrowed} after a start with the teacher, {random} without");
 }
@@ -48,12 +52,12 @@ fn a_narrower_student_starts_as_what_it_is_made_of() {
 fn a_start_that_cannot_be_made_is_explained() {
     let dir = prepared();
     dir.write("short.json", BertConfig { num_hidden_layers: 1, ..narrow() }.to_json());
-    dir.write("heads.json", BertConfig { num_attention_heads: 2, ..narrow() }.to_json());
+    dir.write("heads.json", BertConfig { num_attention_heads: 7, ..narrow() }.to_json());
     dir.write("wide.json", BertConfig { hidden_size: 64, ..narrow() }.to_json());
     for (start, expected) in [
         ("--student short.json --init taught", "`taught` has 2 layers, but the student 1"),
-        ("--student heads.json --init taught", "has 4 attention heads, the student 2"),
-        ("--student wide.json --init taught", "has hidden states of 32, the student 64"),
+        ("--student heads.json --init taught", "has attention heads: 4, the student 7"),
+        ("--student wide.json --init taught", "has a width of 32, the student 64"),
         ("--student narrow.json --init taught --init-embeddings svd", "the embeddings of two models"),
     ] {
         let error = dir.error(&format!("{TRAIN} {start} --out out"));

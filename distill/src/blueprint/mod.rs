@@ -4,7 +4,7 @@ mod shape;
 mod source;
 
 pub use shape::read_config;
-pub use source::read_weights;
+pub use source::{read_weights, start_with};
 
 use crate::corpus::Subject;
 use crate::error::explained;

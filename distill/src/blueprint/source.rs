@@ -2,7 +2,7 @@
 
 use super::shape::{config_of, read_config};
 use crate::error::explained;
-use crate::narrowing::Wide;
+use crate::narrowing::{Wide, check};
 use crate::recipe::StudentSection;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,21 @@ pub(super) struct Source {
 fn with_weights(shape: Option<&str>) -> Option<PathBuf> {
     let folder = Path::new(shape?);
     find_weights(folder).map(|_| folder.to_owned())
+}
+
+/// Returns the flags with which a student would start as layers of a model; nothing where it cannot.
+pub fn start_with(model: &Path, student: &BertConfig) -> Option<String> {
+    find_weights(model)?;
+    let config = read_config(&config_of(model).ok()?).ok()?;
+    check(model, &config, student).ok()?;
+    let (has, wants) = (config.num_hidden_layers, student.num_hidden_layers);
+    (has >= wants).then(|| format!("--init {} --init-layers {}", model.display(), spread(has, wants)))
+}
+
+/// Returns which layers lie evenly among some, the last of them included.
+fn spread(has: usize, wants: usize) -> String {
+    let layers: Vec<String> = (1..=wants).map(|i| (i * has / wants).saturating_sub(1).to_string()).collect();
+    layers.join(",")
 }
 
 /// Says whether a tensor stands above the layers: what a file lacks there starts at random.
@@ -83,13 +98,11 @@ impl Source {
         if widths(&wide) == widths(narrow_config) {
             return Ok(None);
         }
+        check(&self.model, &wide, narrow_config)?;
+        self.check_layers(wide.num_hidden_layers, narrow)?;
         let weights = self.weights(narrow)?;
-        let layers = wide.num_hidden_layers;
         let config = BertConfig { labels: narrow_config.labels.clone(), ..wide };
-        let wide = Wide::new(config, &weights, threads)?;
-        wide.check(narrow_config)?;
-        self.check_layers(layers, narrow)?;
-        Ok(Some(wide))
+        Ok(Some(Wide::new(config, &weights, threads)?))
     }
 
     /// Refuses a model of another number of layers of which none were chosen.
@@ -98,11 +111,9 @@ impl Source {
         if self.layers.is_some() || has == wants {
             return Ok(());
         }
-        let spread: Vec<String> =
-            (1..=wants).map(|i| (i * has / wants).saturating_sub(1).to_string()).collect();
         Err(explained(
             format!("`{}` has {has} layers, but the student {wants}", self.model.display()),
-            format!("choose which to copy, e.g. evenly with `--init-layers {}`", spread.join(",")),
+            format!("choose which to copy, e.g. evenly with `--init-layers {}`", spread(has, wants)),
         ))
     }
 

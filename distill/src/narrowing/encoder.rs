@@ -2,16 +2,15 @@
 //!
 //! What its layers hand on lies near few directions: those along which its hidden states of some texts extend furthest become
 //! the coordinates of the narrow model, and every matrix that reads or writes hidden states is projected on them, as Ashkboos
-//! et al. 2024 (SliceGPT) do where normalisations allow it exactly. In an attention head, queries and keys, as well as values
-//! and what is made of them, act only as products, which are brought to the rank of a narrower head. Of the neurons between
-//! two layers, those stay that carry most from one to the other.
+//! et al. 2024 (SliceGPT) do where normalisations allow it exactly. Of attention heads those stay
+//! that move hidden states furthest, and of the neurons between two layers those that carry most from one to the other.
 //!
 //! A normalisation takes the mean away, which is one direction of the narrow model: it is made the one that matters least. It
 //! scales coordinates of the wide model, which are no coordinates of the narrow one: of its scales in the new ones only
 //! the diagonal is kept. So the narrow model says only nearly what the wide one does, and has to be trained.
 
 use super::directions::{Directions, gram};
-use super::factors::shortened;
+use super::head::Head;
 use crate::error::explained;
 use anyhow::{Result, ensure};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
@@ -57,44 +56,8 @@ impl Wide {
         Ok(Wide { file, engine, missing: missing.into_iter().collect() })
     }
 
-    /// Returns the configuration.
-    pub fn config(&self) -> &BertConfig {
+    fn config(&self) -> &BertConfig {
         self.engine.architecture().config()
-    }
-
-    /// Says whether another model is narrower somewhere, and can be made of this one.
-    ///
-    /// # Errors
-    /// When it is wider anywhere, or differs in more than widths.
-    pub fn check(&self, narrow: &BertConfig) -> Result<()> {
-        let (wide, file) = (self.config(), self.file.display());
-        let sizes = [
-            ("hidden states of", wide.hidden_size, narrow.hidden_size),
-            ("neurons in each layer,", wide.intermediate_size, narrow.intermediate_size),
-        ];
-        for (what, has, wants) in sizes {
-            if has < wants {
-                return Err(explained(
-                    format!("`{file}` has {what} {has}, the student {wants}"),
-                    "a model can be made narrower, not wider; choose a narrower student",
-                ));
-            }
-        }
-        let as_many = [
-            ("attention heads", wide.num_attention_heads, narrow.num_attention_heads),
-            ("words", wide.vocab_size, narrow.vocab_size),
-            ("positions", wide.max_position_embeddings, narrow.max_position_embeddings),
-            ("segments", wide.type_vocab_size, narrow.type_vocab_size),
-        ];
-        for (what, has, wants) in as_many {
-            if has != wants {
-                return Err(explained(
-                    format!("`{file}` has {has} {what}, the student {wants}"),
-                    "its layers are made narrower, and nothing else; choose a student with as many",
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// Returns the encoder in the widths of `narrow`, in the coordinates along which its hidden states of `batches` extend
@@ -170,10 +133,8 @@ impl Narrowing<'_> {
         for layer in 0..self.source.bert.config().num_hidden_layers {
             let layer = format!("bert.encoder.layer.{layer}");
             self.heads(&format!("{layer}.attention"));
-            self.written(&format!("{layer}.attention.output.dense.bias"));
             self.norm(&format!("{layer}.attention.output.LayerNorm"));
             self.neurons(&layer);
-            self.written(&format!("{layer}.output.dense.bias"));
             self.norm(&format!("{layer}.output.LayerNorm"));
         }
         self.head();
@@ -225,31 +186,35 @@ impl Narrowing<'_> {
         self.put_vector(&format!("{name}.bias"), affine.column(inputs));
     }
 
-    /// Brings the heads of one layer to a narrower width.
+    /// Keeps the heads of one layer that move hidden states furthest, and brings them to their new width.
     fn heads(&mut self, name: &str) {
         let parts = ["self.query", "self.key", "self.value"].map(|part| format!("{name}.{part}"));
-        let output = format!("{name}.output.dense.weight");
+        let output = format!("{name}.output.dense");
         let [query, key, value] = parts.each_ref().map(|part| self.reading(part));
-        let (Some(query), Some(mut key), Some(value), Some(writing)) =
-            (query, key, value, self.source.get(&output))
+        let (Some(query), Some(key), Some(value), Some((writing, mut bias))) =
+            (query, key, value, self.writing(&output))
         else {
             return;
         };
-        // What a key's bias adds to the scores of a token is the same for every other one.
-        key.column_mut(self.narrow.hidden_size).fill(0.0);
-        let writing = writing.t().dot(&self.directions.axes);
-        let heads = self.narrow.num_attention_heads;
-        let (wide, width) = (query.nrows() / heads, self.narrow.hidden_size / heads);
+        let heads = self.source.bert.config().num_attention_heads;
+        let wide = query.nrows() / heads;
+        let heads: Vec<Head> = (0..heads)
+            .map(|head| {
+                let of = |map: &Array2<f64>| map.slice(s![head * wide..(head + 1) * wide, ..]).to_owned();
+                Head { query: of(&query), key: of(&key), value: of(&value), writing: of(&writing) }
+            })
+            .collect();
         let reach = self.reach();
-        let ones = Array1::ones(self.narrow.hidden_size);
-        // Scores are divided by the root of the width.
-        let scale = (width as f64 / wide as f64).powf(0.25);
+        let strengths = heads.iter().map(|head| head.strength(&reach)).collect();
+        let chosen = largest(&strengths, self.narrow.num_attention_heads);
         let mut narrow: [Vec<Array2<f64>>; 4] = Default::default();
-        for head in 0..heads {
-            let of = |map: &Array2<f64>| map.slice(s![head * wide..(head + 1) * wide, ..]).to_owned();
-            let (q, k) = weighted((of(&query), &reach), (of(&key), &reach), width);
-            let (v, o) = weighted((of(&value), &reach), (of(&writing), &ones), width);
-            for (parts, part) in narrow.iter_mut().zip([q * scale, k * scale, v, o]) {
+        for (place, head) in heads.into_iter().enumerate() {
+            if !chosen.contains(&place) {
+                bias += &head.constant();
+                continue;
+            }
+            let width = self.narrow.hidden_size / self.narrow.num_attention_heads;
+            for (parts, part) in narrow.iter_mut().zip(head.narrowed(&reach, width)) {
                 parts.push(part);
             }
         }
@@ -257,7 +222,16 @@ impl Narrowing<'_> {
         for (part, affine) in parts.iter().zip([q, k, v]) {
             self.put_affine(part, affine.view());
         }
-        self.put_matrix(&output, &o.t().to_owned());
+        self.put_matrix(&format!("{output}.weight"), &o.t().to_owned());
+        self.put_vector(&format!("{output}.bias"), bias.view());
+    }
+
+    /// Returns what an affine map adds to hidden states, in the new coordinates: for each of its inputs, [in, narrow], and
+    /// always.
+    fn writing(&self, name: &str) -> Option<(Array2<f64>, Array1<f64>)> {
+        let weight = self.source.get(&format!("{name}.weight"))?.t().dot(&self.directions.axes);
+        let bias = self.source.get(&format!("{name}.bias"))?.dot(&self.directions.axes);
+        Some((weight, bias.row(0).to_owned()))
     }
 
     /// Returns how far an input of an affine map reaches along each coordinate, and that of its bias, which is always one.
@@ -270,13 +244,15 @@ impl Narrowing<'_> {
 
     /// Keeps the neurons of one layer that carry most of hidden states to hidden states.
     fn neurons(&mut self, layer: &str) {
-        let (inner, output) = (format!("{layer}.intermediate.dense"), format!("{layer}.output.dense.weight"));
-        let (Some(reading), Some(writing)) = (self.reading(&inner), self.source.get(&output)) else { return };
-        let writing = writing.t().dot(&self.directions.axes);
+        let (inner, output) = (format!("{layer}.intermediate.dense"), format!("{layer}.output.dense"));
+        let (Some(reading), Some((writing, bias))) = (self.reading(&inner), self.writing(&output)) else {
+            return;
+        };
         let read = lengths((&reading * &self.reach()).view());
         let chosen = largest(&(read * lengths(writing.view())), self.narrow.intermediate_size);
         self.put_affine(&inner, reading.select(Axis(0), &chosen).view());
-        self.put_matrix(&output, &writing.select(Axis(0), &chosen).t().to_owned());
+        self.put_matrix(&format!("{output}.weight"), &writing.select(Axis(0), &chosen).t().to_owned());
+        self.put_vector(&format!("{output}.bias"), bias.view());
     }
 
     /// Keeps the outputs of the map before the classifier on which the classes depend most. Each goes through a function of
@@ -302,16 +278,6 @@ impl Narrowing<'_> {
 
 /// How far a coordinate is taken to reach at least, of the mean: what is divided by it stays a number.
 const LEAST_REACH: f64 = 1e-3;
-
-/// Returns two matrices with fewer rows that act together nearly as these, where their inputs reach as far as said.
-fn weighted(
-    (a, reach_a): (Array2<f64>, &Array1<f64>),
-    (b, reach_b): (Array2<f64>, &Array1<f64>),
-    rank: usize,
-) -> (Array2<f64>, Array2<f64>) {
-    let (a, b) = shortened((a * reach_a).view(), (b * reach_b).view(), rank);
-    (a / reach_a, b / reach_b)
-}
 
 fn stacked(parts: &[Array2<f64>]) -> Array2<f64> {
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();

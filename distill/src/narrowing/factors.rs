@@ -1,13 +1,13 @@
 //! Two matrices that only act together, with fewer rows.
 
 use nalgebra::DMatrix;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
-/// Returns two matrices of `rank` rows whose product AᵀB is the nearest to that of the given ones (Eckart and Young 1936).
-/// `a`: [k, m], `b`: [k, n].
+/// Returns two matrices of `rank` rows whose product AᵀB is the nearest to that of the given ones (Eckart and Young 1936);
+/// rows that it does not take are zero. `a`: [k, m], `b`: [k, n].
 pub fn shortened(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>, rank: usize) -> (Array2<f64>, Array2<f64>) {
     if rank >= a.nrows() {
-        return (a.to_owned(), b.to_owned());
+        return (filled(a, rank), filled(b, rank));
     }
     // The product is Qa (Ra Rbᵀ) Qbᵀ; what is between the two is small.
     let ((q_a, r_a), (q_b, r_b)) = (divided(a), divided(b));
@@ -19,6 +19,13 @@ pub fn shortened(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>, rank: usize) ->
         Array2::from_shape_fn((rank, a.ncols()), |(row, column)| weight(row) * left[(column, row)]),
         Array2::from_shape_fn((rank, b.ncols()), |(row, column)| weight(row) * right[(column, row)]),
     )
+}
+
+/// Returns a matrix with rows of zeros below, `rows` in all.
+fn filled(matrix: ArrayView2<'_, f64>, rows: usize) -> Array2<f64> {
+    let mut filled = Array2::zeros((rows, matrix.ncols()));
+    filled.slice_mut(s![..matrix.nrows(), ..]).assign(&matrix);
+    filled
 }
 
 /// Returns orthonormal columns and a triangle whose product is the transpose of a matrix.
@@ -55,6 +62,9 @@ mod tests {
             let of = |matrix: &Array2<f64>| matrix.select(ndarray::Axis(0), &rows);
             assert!(nearest < distance(&of(&a), &of(&b), &product));
         }
+        let (longer_a, longer_b) = shortened(a.view(), b.view(), 6);
+        assert_eq!((longer_a.nrows(), longer_b.nrows()), (6, 6));
+        assert_eq!(distance(&longer_a, &longer_b, &product), 0.0);
         assert_eq!(shortened(a.view(), b.view(), 4), (a, b));
     }
 }

@@ -3,9 +3,12 @@
 mod directions;
 mod encoder;
 mod factors;
+mod fit;
+mod head;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use encoder::{Narrowed, Wide};
+pub use fit::check;
 pub use table::narrowed;

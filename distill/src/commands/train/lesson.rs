@@ -2,7 +2,7 @@
 
 use super::alongside::{Alongside, check_tokens, compared, sizes_inside};
 use super::{Besides, Opener};
-use crate::blueprint::{Blueprint, Purpose};
+use crate::blueprint::{Blueprint, Purpose, start_with};
 use crate::bundle;
 use crate::commands::controls::Control;
 use crate::commands::material::{Shelf, Signal, Source, prepare, required, sources};
@@ -77,11 +77,18 @@ impl<'a> Lesson<'a> {
         let student_tokenizer = student_tokenizer(&recipe, &path, subject.max_length)?;
         let purpose = Purpose::of(&subject, &student_tokenizer)?;
         let blueprint = blueprint(&recipe, &purpose, &teacher)?;
+        let console = opener.console;
+        if let (false, None) = (blueprint.has_source(), recipe.student.init_embeddings)
+            && let Some(flags) = start_with(&path, blueprint.bert.config())
+        {
+            console.say(format_args!(
+                "the student starts at random; it would start as layers of its teacher with `{flags}`"
+            ));
+        }
         let student_tokenizer = student_tokenizer.cut_at(blueprint.bert.config().max_position_embeddings)?;
         let tokenizers = [&tokenizer, &student_tokenizer];
 
         let labels = recipe.teacher.cache.clone().unwrap_or_else(|| folder.join("labels.safetensors"));
-        let console = opener.console;
         let shelf = Shelf {
             subject: &subject,
             folder: folder_of(&labels),
