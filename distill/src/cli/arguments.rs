@@ -59,7 +59,8 @@ pub struct TrainingArgs {
     /// Multiply matrices in this precision: auto, f32 or bf16 [default: auto: bf16 where this machine is faster in it]
     #[arg(long, value_name = "PRECISION")]
     pub precision: Option<Precision>,
-    /// Reach this learning rate after the warm-up [default: 1e-4 with copied weights, 5e-4 without, 5e-5 to fine-tune]
+    /// Reach this learning rate after the warm-up [default: 1e-4 with copied weights, 3e-4 with
+    /// narrowed ones, 5e-4 without, 5e-5 to fine-tune]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// Evaluate after this many updates [default: an eighth of the run]

@@ -12,6 +12,8 @@ use anyhow::Result;
 
 /// The student of the demo: several times smaller than its teacher, and quick to train.
 const STUDENT: &str = "bert-tiny";
+/// The layers of the teacher's six that it starts as, made narrower.
+const LAYERS: [usize; 2] = [2, 5];
 
 /// Fetches an encoder and texts, makes a teacher, and distils it.
 ///
@@ -39,6 +41,8 @@ pub fn run(args: &DemoArgs, common: &Common, console: &Console) -> Result<()> {
     console.say("\n2. Distil it into a student several times smaller");
     recipe.teacher.path = Some(teacher.path().to_owned());
     recipe.student.shape = Some(STUDENT.into());
+    recipe.student.init = Some(teacher.path().to_owned());
+    recipe.student.init_layers = Some(LAYERS.to_vec());
     recipe.train.epochs = 3;
     recipe.train.learning_rate = Some(1e-3);
     distil(recipe, &student, &Besides::default(), common, console)?;

@@ -29,6 +29,8 @@ use teacher::Teacher;
 
 /// The learning rate of a student that starts with copied weights.
 const COPIED_RATE: f64 = 1e-4;
+/// The learning rate of a student that starts as a narrow form of a wider model.
+const NARROWED_RATE: f64 = 3e-4;
 /// The learning rate of a student that starts at random.
 const RANDOM_RATE: f64 = 5e-4;
 
@@ -133,7 +135,12 @@ impl<'a> Lesson<'a> {
         }
         let length = |example| train.length(example);
         let steps = course(train.len(), &length, &recipe.train).total_steps();
-        recipe.resolve(steps, if blueprint.num_copied > 0 { COPIED_RATE } else { RANDOM_RATE });
+        let rate = match (kept, blueprint.num_copied) {
+            (Some(_), _) => NARROWED_RATE,
+            (None, 1..) => COPIED_RATE,
+            (None, 0) => RANDOM_RATE,
+        };
+        recipe.resolve(steps, rate);
         recipe.data.max_length = Some(subject.max_length);
         let sources = sources(Some(&teacher), &train, &eval)?;
         // A teacher that has said all that it will be asked is closed: its memory is the student's now.
