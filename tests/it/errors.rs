@@ -91,8 +91,8 @@ fn bad_models_are_explained() {
         ("no tokenizer", train("untokenized")),
         ("fewer labels than classes", train("three") + " --labels a,b"),
         ("an unknown student", TRAIN.replace("bert-tiny", "bert-teeny")),
-        ("damaged weights", TRAIN.to_owned() + " --init damaged"),
-        ("weights of another shape", TRAIN.to_owned() + " --init teacher"),
+        ("damaged weights", TRAIN.replace("--student bert-tiny", "") + " --init damaged"),
+        ("weights of a narrower model", TRAIN.to_owned() + " --init teacher"),
         (
             "layers that are not there",
             TRAIN.replace("--student bert-tiny", "") + " --init teacher --init-layers 0,7",

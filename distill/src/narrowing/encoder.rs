@@ -2,12 +2,12 @@
 //!
 //! What its layers hand on lies near few directions: those along which its hidden states of some texts extend furthest become
 //! the coordinates of the narrow model, and every matrix that reads or writes hidden states is projected on them, as Ashkboos
-//! et al. 2024 (SliceGPT) do where normalisations allow it exactly. Of attention heads those stay
-//! that move hidden states furthest, and of the neurons between two layers those that carry most from one to the other.
+//! et al. 2024 (SliceGPT) do where normalisations allow it exactly. Of attention heads those stay that move hidden states
+//! furthest, and of the neurons between two layers those that carry most from one to the other.
 //!
 //! A normalisation takes the mean away, which is one direction of the narrow model: it is made the one that matters least. It
-//! scales coordinates of the wide model, which are no coordinates of the narrow one: of its scales in the new ones only
-//! the diagonal is kept. So the narrow model says only nearly what the wide one does, and has to be trained.
+//! scales coordinates of the wide model, which are no coordinates of the narrow one: of its scales in the new ones only the
+//! diagonal is kept. So the narrow model says only nearly what the wide one does, and has to be trained.
 
 use super::directions::{Directions, gram};
 use super::head::Head;
