@@ -54,7 +54,22 @@ fn a_start_that_cannot_be_made_is_explained() {
     dir.write("short.json", BertConfig { num_hidden_layers: 1, ..narrow() }.to_json());
     dir.write("heads.json", BertConfig { num_attention_heads: 7, ..narrow() }.to_json());
     dir.write("wide.json", BertConfig { hidden_size: 64, ..narrow() }.to_json());
+    for (name, claim) in
+        [("deep", "\"num_hidden_layers\": 3000000"), ("large", "\"intermediate_size\": 3000000")]
+    {
+        std::fs::create_dir(dir.path(name)).unwrap();
+        let weights = dir.read("taught/model.safetensors");
+        dir.write(&format!("{name}/model.safetensors"), weights);
+        let (key, _) = claim.split_once(':').unwrap();
+        let config = dir.text("taught/config.json");
+        let lines = config
+            .lines()
+            .map(|line| if line.contains(key) { format!("  {claim},") } else { line.to_owned() });
+        dir.write(&format!("{name}/config.json"), lines.collect::<Vec<_>>().join("\n"));
+    }
     for (start, expected) in [
+        ("--student narrow.json --init deep --init-layers 0,1", "`deep` has 2 layers"),
+        ("--student narrow.json --init large", "fewer than its `config.json` says"),
         ("--student short.json --init taught", "`taught` has 2 layers, but the student 1"),
         ("--student heads.json --init taught", "has attention heads: 4, the student 7"),
         ("--student wide.json --init taught", "has a width of 32, the student 64"),

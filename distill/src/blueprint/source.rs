@@ -101,8 +101,30 @@ impl Source {
         check(&self.model, &wide, narrow_config)?;
         self.check_layers(wide.num_hidden_layers, narrow)?;
         let weights = self.weights(narrow)?;
+        self.check_claims(&weights, &wide)?;
         let config = BertConfig { labels: narrow_config.labels.clone(), ..wide };
         Ok(Some(Wide::new(config, &weights, threads)?))
+    }
+
+    /// Refuses weights that are fewer than their configuration says, before room is made for as many as it says.
+    fn check_claims(&self, weights: &Weights, config: &BertConfig) -> Result<()> {
+        let (has, claimed) = (weights.num_layers(), config.num_hidden_layers);
+        let held: usize = weights.names().filter_map(|name| weights.get(name)).map(|it| it.data.len()).sum();
+        let is_held = || -> Result<bool> {
+            let bert = Bert::new(config.clone())?;
+            let body = bert.layout().entries().iter().filter(|entry| !is_of_head(&entry.name));
+            Ok(body.map(|entry| entry.range().len()).sum::<usize>() <= held)
+        };
+        if has == claimed && is_held()? {
+            return Ok(());
+        }
+        Err(explained(
+            format!(
+                "`{}` has {has} layers and {held} numbers, fewer than its `config.json` says",
+                self.model.display()
+            ),
+            "the configuration belongs to another model, or the file is damaged; copy or export both again",
+        ))
     }
 
     /// Refuses a model of another number of layers of which none were chosen.
