@@ -30,6 +30,12 @@ impl StopOnCtrlC {
     }
 }
 
+impl Drop for StopOnCtrlC {
+    fn drop(&mut self) {
+        LEARNS.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Ends the process as it is, as a shell says that Ctrl-C ended it. An orderly exit would destroy what its threads still
 /// compute with inside ONNX Runtime, and one of them could crash before the process is gone.
 fn leave() -> ! {
@@ -42,10 +48,4 @@ fn leave() -> ! {
     // Threads are ended before anything else there.
     #[cfg(not(unix))]
     std::process::exit(INTERRUPTED)
-}
-
-impl Drop for StopOnCtrlC {
-    fn drop(&mut self) {
-        LEARNS.store(false, Ordering::Relaxed);
-    }
 }

@@ -180,11 +180,10 @@ impl Blueprint {
 }
 
 /// Returns some texts, spread over all, in batches.
-fn watched(texts: &Examples) -> impl Iterator<Item = PackedBatch> {
+fn watched(texts: &Examples) -> Vec<PackedBatch> {
     let tokens: usize = texts.spread(WATCHED_TEXTS).map(|example| texts.length(example)).sum();
     let share = (WATCHED_TOKENS as f64 / tokens.max(1) as f64).min(1.0);
     let most = (WATCHED_TEXTS as f64 * share).ceil() as usize;
     let chosen: Vec<usize> = texts.spread(most).collect();
-    let batches: Vec<Vec<usize>> = chosen.chunks(32).map(<[usize]>::to_vec).collect();
-    batches.into_iter().map(|batch| texts.pack(&batch))
+    chosen.chunks(32).map(|batch| texts.pack(batch)).collect()
 }

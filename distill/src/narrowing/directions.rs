@@ -34,11 +34,11 @@ impl Directions {
             return Directions { axes: Array2::eye(wide), energies: gram.diag().to_owned() };
         }
         let eigen = SymmetricEigen::new(DMatrix::from_fn(wide, wide, |i, j| gram[[i, j]]));
-        let mut order: Vec<usize> = (0..wide).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]).then(a.cmp(&b)));
+        let energies: Array1<f64> = eigen.eigenvalues.iter().copied().collect();
+        let chosen = largest(&energies, width);
         Directions {
-            axes: Array2::from_shape_fn((wide, width), |(i, j)| eigen.eigenvectors[(i, order[j])]),
-            energies: Array1::from_shape_fn(width, |j| eigen.eigenvalues[order[j]].max(0.0)),
+            axes: Array2::from_shape_fn((wide, width), |(i, j)| eigen.eigenvectors[(i, chosen[j])]),
+            energies: energies.select(Axis(0), &chosen).mapv(|energy| energy.max(0.0)),
         }
     }
 
@@ -56,6 +56,14 @@ impl Directions {
         let energies = (gram.dot(&axes) * &axes).sum_axis(Axis(0));
         Directions { axes, energies }
     }
+}
+
+/// Returns the places of the `count` largest numbers, the largest first.
+pub fn largest(numbers: &Array1<f64>, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..numbers.len()).collect();
+    order.sort_by(|&a, &b| numbers[b].total_cmp(&numbers[a]).then(a.cmp(&b)));
+    order.truncate(count);
+    order
 }
 
 fn outer(column: &Array1<f64>, row: &Array1<f64>) -> Array2<f64> {

@@ -9,11 +9,11 @@
 //! scales coordinates of the wide model, which are no coordinates of the narrow one: of its scales in the new ones only the
 //! diagonal is kept. So the narrow model says only nearly what the wide one does, and has to be trained.
 
-use super::directions::{Directions, gram};
+use super::directions::{Directions, gram, largest};
 use super::head::Head;
 use crate::error::explained;
 use anyhow::{Result, ensure};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, ArrayView, ArrayView2, Axis, Dimension, concatenate, s};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use student::bert::{Bert, BertConfig};
@@ -85,7 +85,8 @@ impl Wide {
         let kept = if all > 0.0 { directions.energies.sum() / all } else { 1.0 };
         let (bert, params) = self.engine.into_model();
         let source = Source { bert: &bert, params: &params, missing: &self.missing };
-        let mut narrowing = Narrowing { source, narrow, directions, tensors: BTreeMap::new() };
+        let reach = reach(&directions.energies);
+        let mut narrowing = Narrowing { source, narrow, directions, reach, tensors: BTreeMap::new() };
         narrowing.run();
         Ok(Narrowed { weights: Weights::new(self.file, narrowing.tensors), kept })
     }
@@ -121,6 +122,8 @@ struct Narrowing<'a> {
     source: Source<'a>,
     narrow: &'a BertConfig,
     directions: Directions,
+    /// How far an input of an affine map reaches along each coordinate, and that of its bias, which is always one.
+    reach: Array1<f64>,
     tensors: BTreeMap<String, Tensor>,
 }
 
@@ -140,17 +143,9 @@ impl Narrowing<'_> {
         self.head();
     }
 
-    fn put(&mut self, name: &str, shape: Vec<usize>, tensor: &Array2<f64>) {
+    fn put<D: Dimension>(&mut self, name: &str, tensor: ArrayView<'_, f64, D>) {
         let data = tensor.iter().map(|&number| number as f32).collect();
-        self.tensors.insert(self.source.name(name), Tensor { shape, data });
-    }
-
-    fn put_matrix(&mut self, name: &str, matrix: &Array2<f64>) {
-        self.put(name, matrix.shape().to_vec(), matrix);
-    }
-
-    fn put_vector(&mut self, name: &str, vector: ArrayView1<'_, f64>) {
-        self.put(name, vec![vector.len()], &vector.insert_axis(Axis(0)).to_owned());
+        self.tensors.insert(self.source.name(name), Tensor { shape: tensor.shape().to_vec(), data });
     }
 
     /// Projects the rows of what is added to hidden states: a table, or a bias.
@@ -158,8 +153,8 @@ impl Narrowing<'_> {
         let Some(rows) = self.source.get(name) else { return };
         let rows = rows.dot(&self.directions.axes);
         match name.ends_with("bias") {
-            true => self.put_vector(name, rows.row(0)),
-            false => self.put_matrix(name, &rows),
+            true => self.put(name, rows.row(0)),
+            false => self.put(name, rows.view()),
         }
     }
 
@@ -170,7 +165,7 @@ impl Narrowing<'_> {
         let Some(scale) = self.source.get(&name) else { return };
         let longer = (scale.len() as f64 / self.narrow.hidden_size as f64).sqrt();
         let scale = scale.dot(&self.directions.axes.mapv(|x| x * x)) * longer;
-        self.put_vector(&name, scale.row(0));
+        self.put(&name, scale.row(0));
     }
 
     /// Returns an affine map of hidden states in the new coordinates, its bias as a last column, [out, narrow + 1].
@@ -182,8 +177,8 @@ impl Narrowing<'_> {
 
     fn put_affine(&mut self, name: &str, affine: ArrayView2<'_, f64>) {
         let inputs = affine.ncols() - 1;
-        self.put_matrix(&format!("{name}.weight"), &affine.slice(s![.., ..inputs]).to_owned());
-        self.put_vector(&format!("{name}.bias"), affine.column(inputs));
+        self.put(&format!("{name}.weight"), affine.slice(s![.., ..inputs]));
+        self.put(&format!("{name}.bias"), affine.column(inputs));
     }
 
     /// Keeps the heads of one layer that move hidden states furthest, and brings them to their new width.
@@ -204,9 +199,8 @@ impl Narrowing<'_> {
                 Head { query: of(&query), key: of(&key), value: of(&value), writing: of(&writing) }
             })
             .collect();
-        let reach = self.reach();
-        let strengths = heads.iter().map(|head| head.strength(&reach)).collect();
-        let chosen = largest(&strengths, self.narrow.num_attention_heads);
+        let strengths = heads.iter().map(|head| head.strength(&self.reach)).collect();
+        let chosen = kept(&strengths, self.narrow.num_attention_heads);
         let mut narrow: [Vec<Array2<f64>>; 4] = Default::default();
         for (place, head) in heads.into_iter().enumerate() {
             if !chosen.contains(&place) {
@@ -214,7 +208,7 @@ impl Narrowing<'_> {
                 continue;
             }
             let width = self.narrow.hidden_size / self.narrow.num_attention_heads;
-            for (parts, part) in narrow.iter_mut().zip(head.narrowed(&reach, width)) {
+            for (parts, part) in narrow.iter_mut().zip(head.narrowed(&self.reach, width)) {
                 parts.push(part);
             }
         }
@@ -222,8 +216,8 @@ impl Narrowing<'_> {
         for (part, affine) in parts.iter().zip([q, k, v]) {
             self.put_affine(part, affine.view());
         }
-        self.put_matrix(&format!("{output}.weight"), &o.t().to_owned());
-        self.put_vector(&format!("{output}.bias"), bias.view());
+        self.put(&format!("{output}.weight"), o.t());
+        self.put(&format!("{output}.bias"), bias.view());
     }
 
     /// Returns what an affine map adds to hidden states, in the new coordinates: for each of its inputs, [in, narrow], and
@@ -234,25 +228,17 @@ impl Narrowing<'_> {
         Some((weight, bias.row(0).to_owned()))
     }
 
-    /// Returns how far an input of an affine map reaches along each coordinate, and that of its bias, which is always one.
-    fn reach(&self) -> Array1<f64> {
-        let energies = &self.directions.energies;
-        let mean = (energies.sum() / energies.len() as f64).max(f64::MIN_POSITIVE);
-        let reach = energies.mapv(|energy| (energy / mean).sqrt().max(LEAST_REACH));
-        concatenate![Axis(0), reach, Array1::ones(1)]
-    }
-
     /// Keeps the neurons of one layer that carry most of hidden states to hidden states.
     fn neurons(&mut self, layer: &str) {
         let (inner, output) = (format!("{layer}.intermediate.dense"), format!("{layer}.output.dense"));
         let (Some(reading), Some((writing, bias))) = (self.reading(&inner), self.writing(&output)) else {
             return;
         };
-        let read = lengths((&reading * &self.reach()).view());
-        let chosen = largest(&(read * lengths(writing.view())), self.narrow.intermediate_size);
+        let read = lengths((&reading * &self.reach).view());
+        let chosen = kept(&(read * lengths(writing.view())), self.narrow.intermediate_size);
         self.put_affine(&inner, reading.select(Axis(0), &chosen).view());
-        self.put_matrix(&format!("{output}.weight"), &writing.select(Axis(0), &chosen).t().to_owned());
-        self.put_vector(&format!("{output}.bias"), bias.view());
+        self.put(&format!("{output}.weight"), writing.select(Axis(0), &chosen).t());
+        self.put(&format!("{output}.bias"), bias.view());
     }
 
     /// Keeps the outputs of the map before the classifier on which the classes depend most. Each goes through a function of
@@ -265,12 +251,12 @@ impl Narrowing<'_> {
             Some(classes) => lengths(classes.t()),
             None => lengths(reading.view()),
         };
-        let chosen = largest(&matter, self.narrow.hidden_size);
+        let chosen = kept(&matter, self.narrow.hidden_size);
         self.put_affine(before, reading.select(Axis(0), &chosen).view());
         if let Some(classes) = classifier {
-            self.put_matrix("classifier.weight", &classes.select(Axis(1), &chosen));
+            self.put("classifier.weight", classes.select(Axis(1), &chosen).view());
             if let Some(bias) = self.source.get("classifier.bias") {
-                self.put_vector("classifier.bias", bias.row(0));
+                self.put("classifier.bias", bias.row(0));
             }
         }
     }
@@ -278,6 +264,12 @@ impl Narrowing<'_> {
 
 /// How far a coordinate is taken to reach at least, of the mean: what is divided by it stays a number.
 const LEAST_REACH: f64 = 1e-3;
+
+fn reach(energies: &Array1<f64>) -> Array1<f64> {
+    let mean = (energies.sum() / energies.len() as f64).max(f64::MIN_POSITIVE);
+    let reach = energies.mapv(|energy| (energy / mean).sqrt().max(LEAST_REACH));
+    concatenate![Axis(0), reach, Array1::ones(1)]
+}
 
 fn stacked(parts: &[Array2<f64>]) -> Array2<f64> {
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
@@ -290,10 +282,8 @@ fn lengths(rows: ArrayView2<'_, f64>) -> Array1<f64> {
 }
 
 /// Returns the places of the `count` largest numbers, ascending.
-fn largest(numbers: &Array1<f64>, count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..numbers.len()).collect();
-    order.sort_by(|&a, &b| numbers[b].total_cmp(&numbers[a]).then(a.cmp(&b)));
-    order.truncate(count);
-    order.sort_unstable();
-    order
+fn kept(numbers: &Array1<f64>, count: usize) -> Vec<usize> {
+    let mut places = largest(numbers, count);
+    places.sort_unstable();
+    places
 }
