@@ -127,8 +127,11 @@ impl Weights {
         Ok(sources)
     }
 
-    /// Returns an error when `layers` does not choose an existing layer for each layer of the model.
-    fn check_choice(&self, layout: &Layout, layers: &[usize]) -> Result<(), Error> {
+    /// Says whether `layers` chooses an existing layer for each layer of the model.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when it does not.
+    pub fn check_choice(&self, layout: &Layout, layers: &[usize]) -> Result<(), Error> {
         let (found, expected) =
             (layers.len(), layer_numbers(layout.entries().iter().map(|entry| &*entry.name)).len());
         if found != expected {

@@ -55,7 +55,7 @@ fn a_start_that_cannot_be_made_is_explained() {
     dir.write("heads.json", BertConfig { num_attention_heads: 7, ..narrow() }.to_json());
     dir.write("wide.json", BertConfig { hidden_size: 64, ..narrow() }.to_json());
     for (name, claim) in
-        [("deep", "\"num_hidden_layers\": 3000000"), ("large", "\"intermediate_size\": 3000000")]
+        [("deep", "\"num_hidden_layers\": 900"), ("large", "\"intermediate_size\": 3000000")]
     {
         std::fs::create_dir(dir.path(name)).unwrap();
         let weights = dir.read("taught/model.safetensors");
@@ -70,6 +70,7 @@ fn a_start_that_cannot_be_made_is_explained() {
     for (start, expected) in [
         ("--student narrow.json --init deep --init-layers 0,1", "`deep` has 2 layers"),
         ("--student narrow.json --init large", "fewer than its `config.json` says"),
+        ("--student narrow.json --init taught --init-layers 0,7", "no layer `7`"),
         ("--student short.json --init taught", "`taught` has 2 layers, but the student 1"),
         ("--student heads.json --init taught", "has attention heads: 4, the student 7"),
         ("--student wide.json --init taught", "has a width of 32, the student 64"),
@@ -78,4 +79,5 @@ fn a_start_that_cannot_be_made_is_explained() {
         let error = dir.error(&format!("{TRAIN} {start} --out out"));
         assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
     }
+    assert!(!dir.path("out/labels.tokens").exists(), "a start is looked at before texts are read");
 }

@@ -69,6 +69,10 @@ impl Case {
         Teacher::open_body(&self.graph, &options).unwrap_or_else(|error| panic!("{}: {error}", self.name()))
     }
 
+    fn layers(&self) -> usize {
+        (1..).take_while(|layer| self.reference.bytes(&format!("hidden.{layer}")).is_some()).count()
+    }
+
     fn name(&self) -> String {
         self.graph.file_stem().unwrap().to_string_lossy().into_owned()
     }
@@ -103,18 +107,23 @@ impl Case {
     }
 }
 
+/// Everything that the committed graphs have.
 fn all() -> Taps {
-    Taps { hidden: vec![0, 1, 2], scores: vec![1, 2], qkv: vec![1, 2] }
+    everything(2)
+}
+
+fn everything(layers: usize) -> Taps {
+    Taps { hidden: (0..=layers).collect(), scores: (1..=layers).collect(), qkv: (1..=layers).collect() }
 }
 
 /// Asks a graph for everything it has, and compares it.
 fn check(case: &Case) {
-    let mut teacher = case.open(2, 16);
-    teacher.tap(&all()).unwrap_or_else(|error| panic!("{}: {error}\n{:#?}", case.name(), teacher.anatomy()));
+    let (mut teacher, all) = (case.open(2, 16), everything(case.layers()));
+    teacher.tap(&all).unwrap_or_else(|error| panic!("{}: {error}\n{:#?}", case.name(), teacher.anatomy()));
     let signals = teacher
         .signals(&case.sequences(), &|_| {})
         .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
-    case.check(&signals, &all());
+    case.check(&signals, &all);
 }
 
 /// Returns the graphs in a folder, sorted.

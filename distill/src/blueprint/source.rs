@@ -102,6 +102,7 @@ impl Source {
         self.check_layers(wide.num_hidden_layers, narrow)?;
         let weights = self.weights(narrow)?;
         self.check_claims(&weights, &wide)?;
+        self.layers.iter().try_for_each(|layers| weights.check_choice(narrow.layout(), layers))?;
         let config = BertConfig { labels: narrow_config.labels.clone(), ..wide };
         Ok(Some(Wide::new(config, &weights, threads)?))
     }

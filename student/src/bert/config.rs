@@ -148,25 +148,38 @@ impl BertConfig {
         }
     }
 
+    /// Returns the numbers in the embeddings and in the matrices of the layers, which are almost all. The sizes must be
+    /// checked.
+    fn weights(&self) -> u128 {
+        let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
+        let [rows, hidden, layers, inner] =
+            [rows, self.hidden_size, self.num_hidden_layers, self.intermediate_size].map(|size| size as u128);
+        hidden * (rows + layers * (4 * hidden + 2 * inner))
+    }
+
     /// Returns an error when the sizes do not make a model that can be built here.
     pub fn validate(&self) -> Result<(), Error> {
         let fail = |what: String| Err(Error::Config(what));
-        for (name, size) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("number of labels", self.labels.len()),
+        for (name, size, most) in [
+            ("vocab_size", self.vocab_size, MAX_SIZE),
+            ("hidden_size", self.hidden_size, MAX_SIZE),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+            ("num_attention_heads", self.num_attention_heads, MAX_SIZE),
+            ("intermediate_size", self.intermediate_size, MAX_SIZE),
+            ("max_position_embeddings", self.max_position_embeddings, MAX_SIZE),
+            ("number of labels", self.labels.len(), MAX_SIZE),
         ] {
-            if size == 0 || size > MAX_SIZE {
-                return fail(format!("`{name}` is `{size}`, but must be between 1 and {MAX_SIZE}"));
+            if size == 0 || size > most {
+                return fail(format!("`{name}` is `{size}`, but must be between 1 and {most}"));
             }
         }
         let segments = self.type_vocab_size;
         if (segments > 0) != self.model_type.has_segments() || segments > MAX_SIZE {
             return fail(format!("`type_vocab_size` is `{segments}`, which is not the body's"));
+        }
+        let weights = self.weights();
+        if weights > MAX_WEIGHTS {
+            return fail(format!("its sizes make {weights} weights, but must make at most {MAX_WEIGHTS}"));
         }
         let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
         if hidden % heads != 0 {
@@ -198,8 +211,10 @@ pub(super) fn not_a_config(error: serde_json::Error) -> Error {
     Error::Config(error.to_string())
 }
 
-/// No size of a real model comes near; a file that claims more is wrong, and would exhaust the memory.
+/// No real model of this kind comes near; a file that claims more is wrong, and would exhaust the memory.
 const MAX_SIZE: usize = 4_000_000;
+const MAX_LAYERS: usize = 1_000;
+const MAX_WEIGHTS: u128 = 1 << 30;
 
 fn by_id<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(labels.iter().enumerate().map(|(id, name)| (id.to_string(), name)))
@@ -242,6 +257,8 @@ mod tests {
             (r#"{"hidden_size": 10}"#, "not a multiple"),
             (r#"{"num_hidden_layers": 0}"#, "`num_hidden_layers` is `0`"),
             (r#"{"vocab_size": 99999999999}"#, "`vocab_size` is `99999999999`"),
+            (r#"{"num_hidden_layers": 1001, "hidden_size": 12}"#, "must be between 1 and 1000"),
+            (r#"{"num_hidden_layers": 1000, "hidden_size": 3072}"#, "its sizes make 56"),
             (r#"{"hidden_act": "relu"}"#, "`hidden_act` is `relu`"),
             (r#"{"model_type": "gpt2"}"#, "`model_type` is `gpt2`"),
             (r#"{"hidden_dropout_prob": 1.0}"#, "`hidden_dropout_prob` is `1`"),
