@@ -54,8 +54,7 @@ fn a_start_that_cannot_be_made_is_explained() {
     dir.write("short.json", BertConfig { num_hidden_layers: 1, ..narrow() }.to_json());
     dir.write("heads.json", BertConfig { num_attention_heads: 7, ..narrow() }.to_json());
     dir.write("wide.json", BertConfig { hidden_size: 64, ..narrow() }.to_json());
-    for (name, claim) in
-        [("deep", "\"num_hidden_layers\": 900"), ("large", "\"intermediate_size\": 3000000")]
+    for (name, claim) in [("deep", "\"num_hidden_layers\": 900"), ("large", "\"intermediate_size\": 3000000")]
     {
         std::fs::create_dir(dir.path(name)).unwrap();
         let weights = dir.read("taught/model.safetensors");

@@ -27,7 +27,8 @@ const RESIDENT: usize = 1 << 14;
 
 /// Multiplies `left` [m, k] by `right` [k, n] and gives every square of the result, [m, n], to `sink`.
 ///
-/// The depth of a square is summed in a fixed order by one task, so that the threads have no say in the result.
+/// The depth of a square is summed in a fixed order by one task, so that the threads have no say in the result, however many
+/// there are.
 pub(crate) fn product<F: Real>(left: &Tiles<F>, right: &Tiles<F>, sink: &impl Sink<F>) {
     assert!(left.depth() == right.depth() && left.unit() == right.unit(), "the factors fit each other");
     let (rows, columns) = (left.strips(), right.strips());
@@ -42,9 +43,10 @@ pub(crate) fn product<F: Real>(left: &Tiles<F>, right: &Tiles<F>, sink: &impl Si
     }
 }
 
-/// Cuts strips into parts by a rule that does not know the number of threads: about eight, or single strips.
+/// Cuts strips into parts: two for each thread and eight at least, or single strips.
 fn parts(strips: usize, depth: usize) -> Vec<Range<usize>> {
-    let len = if strips <= STRIPS { 1 } else { strips.div_ceil(8).min(resident(depth)) };
+    let count = (2 * rayon::current_num_threads()).max(8);
+    let len = if strips <= STRIPS { 1 } else { strips.div_ceil(count).min(resident(depth)) };
     (0..strips).step_by(len).map(|first| first..(first + len).min(strips)).collect()
 }
 
@@ -99,6 +101,21 @@ fn multiply<F: Real>(
                 // SAFETY: each square belongs to one task.
                 unsafe { sink.take([row, column], square) };
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Pool;
+
+    #[test]
+    fn parts_cover_all_strips_and_are_enough_for_every_thread() {
+        for (threads, expected) in [(1, 8), (4, 8), (5, 10), (16, 32)] {
+            let parts = Pool::new(threads).expect("a pool starts").run(|| parts(64, 312));
+            assert!(parts.len() >= expected, "{} parts for {threads} threads", parts.len());
+            assert!(parts.into_iter().flatten().eq(0..64), "every strip is in one part");
         }
     }
 }

@@ -13,6 +13,9 @@ pub(super) fn transpose<F: Real>(unit: Unit, square: &Square<F>, to: &mut MaybeU
         // checks.
         #[cfg(target_arch = "x86_64")]
         Unit::Avx512 => unsafe { avx512(square.single(), to.as_mut_ptr().cast()) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Unit::Avx2 => unsafe { avx2(square.single(), to.as_mut_ptr().cast()) },
         _ => {
             to.write(Square(std::array::from_fn(|i| square.0[i % SIDE * SIDE + i / SIDE])));
         }
@@ -38,6 +41,48 @@ unsafe fn avx512(square: &Square<f32>, to: *mut Square<f32>) {
             }
         }
     }
+}
+
+/// # Safety
+/// `to` points to room for a square.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn avx2(square: &Square<f32>, to: *mut Square<f32>) {
+    use std::arch::x86_64::{_mm_load_ps, _mm256_set_m128, _mm256_store_ps};
+    const HALF: usize = 4;
+    const LANES: usize = 2 * HALF;
+    let (from, to) = (square.0.as_ptr(), to.cast::<f32>());
+    for row in (0..SIDE).step_by(LANES) {
+        for column in (0..SIDE).step_by(LANES) {
+            // SAFETY: each part is 8 rows of an aligned vector of 8 in a square of 32 by 32, here and transposed.
+            unsafe {
+                let half = |i: usize, j: usize| _mm_load_ps(from.add((row + i) * SIDE + column + HALF * j));
+                let pair = |i: usize, j: usize| _mm256_set_m128(half(i + HALF, j), half(i, j));
+                for j in 0..2 {
+                    let columns = quarters(std::array::from_fn(|i| pair(i, j)));
+                    for (i, vector) in columns.into_iter().enumerate() {
+                        _mm256_store_ps(to.add((column + HALF * j + i) * SIDE + row), vector);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transposes the lower halves of 4 vectors of 8 words, and the upper ones: pairs of words, then of pairs.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn quarters(x: [std::arch::x86_64::__m256; 4]) -> [std::arch::x86_64::__m256; 4] {
+    use std::arch::x86_64::{_mm256_shuffle_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps};
+    let low = [0, 2].map(|i| _mm256_unpacklo_ps(x[i], x[i + 1]));
+    let high = [0, 2].map(|i| _mm256_unpackhi_ps(x[i], x[i + 1]));
+    [
+        _mm256_shuffle_ps::<0x44>(low[0], low[1]),
+        _mm256_shuffle_ps::<0xee>(low[0], low[1]),
+        _mm256_shuffle_ps::<0x44>(high[0], high[1]),
+        _mm256_shuffle_ps::<0xee>(high[0], high[1]),
+    ]
 }
 
 #[cfg(test)]
