@@ -32,9 +32,15 @@ impl RunFolder {
     /// Makes or takes over a folder. `produces`: the file that tells that a run of this kind wrote the folder.
     ///
     /// # Errors
-    /// When it holds files and `existing` does not allow that, when another process writes to it, or when it cannot be
-    /// made.
+    /// When it holds files and `existing` does not allow that, when another process writes to it, when it cannot be made, or
+    /// when a recipe could not name it.
     pub fn open(path: &Path, existing: Existing, produces: &str) -> Result<Self> {
+        if path.to_str().is_none() {
+            return Err(explained(
+                format!("`{}` is not UTF-8, in which the recipe of a run names its files", path.display()),
+                "choose another `--out`",
+            ));
+        }
         let occupied = match std::fs::read_dir(path) {
             Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_harmless(&entry.file_name()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -166,6 +172,16 @@ mod tests {
         std::fs::write(path.join(".distill-x.tmp"), "half").unwrap();
         drop(open(&path, Existing::Resume).unwrap());
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1, "neither lock nor leftovers stay behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_no_recipe_can_name_is_refused() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OsStr::from_bytes(b"out\xff"));
+        assert!(open(&path, Existing::Overwrite).err().unwrap().contains("is not UTF-8"));
+        assert!(!path.exists());
     }
 
     #[test]

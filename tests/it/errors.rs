@@ -217,3 +217,22 @@ fn two_runs_into_one_folder_do_not_mix() {
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("another process is writing"), "{}", second.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_whose_name_is_no_text_is_refused_where_it_would_be_written_down() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let dir = Dir::prepared();
+    for name in ["train.tsv", "teacher"] {
+        let strange = dir.path(".").join(OsStr::from_bytes(&[name.as_bytes(), b"\xff"].concat()));
+        std::fs::rename(dir.path(name), &strange).unwrap();
+        let arguments = TRAIN.replacen(name, "", 1);
+        let (before, after) = arguments.split_once("  ").unwrap();
+        let output = dir.command(before).arg(&strange).args(after.split_whitespace()).output().unwrap();
+        let said = dir.done(&output).stderr;
+        assert!(said.contains("error: the settings cannot be written down as a recipe"), "{said}");
+        assert!(said.contains("\nhint: it takes whole numbers"), "{said}");
+        std::fs::rename(&strange, dir.path(name)).unwrap();
+    }
+    assert!(!dir.path("out").exists());
+}

@@ -107,7 +107,7 @@ impl Blueprint {
         let (Some(wide), Some(source)) = (self.wide.take(), self.source.take()) else {
             return Ok((self, None));
         };
-        let narrow = wide.narrowed(self.bert.config(), watched(texts))?;
+        let narrow = wide.narrowed(self.bert.config(), source.layers.as_deref(), watched(texts))?;
         self.num_copied = source.copy(&narrow.weights, &self.bert, &mut self.params)?;
         Ok((self, Some(narrow.kept)))
     }

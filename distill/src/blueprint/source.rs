@@ -30,7 +30,9 @@ pub fn start_with(model: &Path, student: &BertConfig) -> Option<String> {
     let config = read_config(&config_of(model).ok()?).ok()?;
     check(model, &config, student).ok()?;
     let (has, wants) = (config.num_hidden_layers, student.num_hidden_layers);
-    (has >= wants).then(|| format!("--init {} --init-layers {}", model.display(), spread(has, wants)))
+    let name = model.display().to_string();
+    let name = if name.contains(char::is_whitespace) { format!("\"{name}\"") } else { name };
+    (has >= wants).then(|| format!("--init {name} --init-layers {}", spread(has, wants)))
 }
 
 /// Returns which layers lie evenly among some, the last of them included.

@@ -6,7 +6,7 @@ use crate::run_folder::Existing;
 use anyhow::Result;
 
 impl TrainingArgs {
-    /// Reads the recipe and lays the flags over it.
+    /// Reads the recipe and lays the flags over it, which are not checked yet.
     ///
     /// # Errors
     /// As [`Recipe::load`].
@@ -39,7 +39,6 @@ impl TrainingArgs {
             }
         }
         columns.lay_over(&mut recipe);
-        recipe.validate()?;
         Ok(recipe)
     }
 
@@ -92,6 +91,7 @@ impl TrainArgs {
         if self.alpha.is_some() {
             recipe.claim("objective", "alpha");
         }
+        recipe.validate()?;
         Ok(recipe)
     }
 }
@@ -106,6 +106,7 @@ impl FinetuneArgs {
         replace_some(&mut recipe.student.init, self.base.clone());
         replace_some(&mut recipe.data.train, self.data.clone());
         replace_some(&mut recipe.data.eval, self.eval.clone());
+        recipe.validate()?;
         Ok(recipe)
     }
 }

@@ -30,7 +30,7 @@ pub struct Wide {
 
 /// An encoder in narrower widths.
 pub struct Narrowed {
-    /// Its weights, all of its layers, under the names of its family.
+    /// Its weights, of the layers that were asked for, under the names of its family.
     pub weights: Weights,
     /// The share of its hidden states, by squares, that lies in the directions that were kept.
     pub kept: f64,
@@ -61,13 +61,14 @@ impl Wide {
     }
 
     /// Returns the encoder in the widths of `narrow`, in the coordinates along which its hidden states of `batches` extend
-    /// furthest.
+    /// furthest. `layers`: those that are needed of it, or all.
     ///
     /// # Errors
     /// When the hidden states grow beyond all numbers.
     pub fn narrowed(
         mut self,
         narrow: &BertConfig,
+        layers: Option<&[usize]>,
         batches: impl IntoIterator<Item = PackedBatch>,
     ) -> Result<Narrowed> {
         let (width, num_layers) = (self.config().hidden_size, self.config().num_hidden_layers);
@@ -87,7 +88,9 @@ impl Wide {
         let source = Source { bert: &bert, params: &params, missing: &self.missing };
         let reach = reach(&directions.energies);
         let mut narrowing = Narrowing { source, narrow, directions, reach, tensors: BTreeMap::new() };
-        narrowing.run();
+        narrowing.run(
+            &layers.map_or_else(|| (0..num_layers).collect(), |layers| layers.iter().copied().collect()),
+        );
         Ok(Narrowed { weights: Weights::new(self.file, narrowing.tensors), kept })
     }
 }
@@ -128,12 +131,12 @@ struct Narrowing<'a> {
 }
 
 impl Narrowing<'_> {
-    fn run(&mut self) {
+    fn run(&mut self, layers: &BTreeSet<usize>) {
         for table in ["word", "position", "token_type"] {
             self.written(&format!("bert.embeddings.{table}_embeddings.weight"));
         }
         self.norm("bert.embeddings.LayerNorm");
-        for layer in 0..self.source.bert.config().num_hidden_layers {
+        for layer in layers {
             let layer = format!("bert.encoder.layer.{layer}");
             self.heads(&format!("{layer}.attention"));
             self.norm(&format!("{layer}.attention.output.LayerNorm"));

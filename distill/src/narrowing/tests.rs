@@ -99,7 +99,7 @@ fn disguise(name: &str, tensor: &mut Array2<f32>) {
 fn a_narrow_model_in_a_wide_one_is_found_again() {
     let (wide, narrow) = (config(32, 48), config(16, 24));
     let weights = weights(&wide, disguise);
-    let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, batches()).unwrap();
+    let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, None, batches()).unwrap();
     assert!(found.kept > 0.999_999, "{}", found.kept);
     assert_same(&says(&wide, &weights), &says(&narrow, &found.weights));
 }
@@ -115,7 +115,7 @@ fn heads_that_look_at_nothing_are_the_first_to_go_and_what_they_always_add_stays
             [0, 1, 2, 3, 8, 9, 10, 11].into_iter().for_each(|row| tensor.row_mut(row).fill(0.0));
         }
     });
-    let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, batches()).unwrap();
+    let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, None, batches()).unwrap();
     assert_same(&says(&wide, &weights), &says(&narrow, &found.weights));
 }
 
@@ -130,10 +130,24 @@ fn a_model_without_what_it_does_not_use_says_the_same() {
                 tensor.columns_mut().into_iter().take(16).for_each(|mut column| column.fill(0.0));
             }
         });
-        let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, batches()).unwrap();
+        let found = Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, None, batches()).unwrap();
         assert!((found.kept - 1.0).abs() < 1e-12);
         assert_same(&says(&wide, &weights), &says(&narrow, &found.weights));
     }
+}
+
+#[test]
+fn layers_that_are_left_out_change_nothing_in_the_others() {
+    let (wide, narrow) = (config(32, 48), config(16, 24));
+    let weights = weights(&wide, |_, _| {});
+    let made = |layers: Option<&[usize]>| {
+        Wide::new(wide.clone(), &weights, 1).unwrap().narrowed(&narrow, layers, batches()).unwrap().weights
+    };
+    let (all, last) = (made(None), made(Some(&[1, 1])));
+    assert_eq!((all.num_layers(), last.num_layers()), (2, 1));
+    let of_last = |name: &&str| !name.contains("layer.0.");
+    assert_eq!(last.names().collect::<Vec<_>>(), all.names().filter(of_last).collect::<Vec<_>>());
+    assert!(last.names().all(|name| last.get(name) == all.get(name)));
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Recipe {
 
     /// Writes the recipe as text that [`Recipe::load`] reads.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a recipe holds only strings, numbers and paths")
+        toml::to_string(self).expect("a recipe that is valid can be written")
     }
 
     /// Returns every setting that is decided, as `section.key` with its value; texts without quotes.
@@ -102,7 +102,7 @@ impl Recipe {
     /// Refuses settings that no run could use.
     ///
     /// # Errors
-    /// When a number lies outside its range.
+    /// When a number lies outside its range, or a setting cannot be written down.
     pub fn validate(&self) -> Result<()> {
         let train = &self.train;
         let refuse = |key: &str, value: String, range: &str| {
@@ -140,6 +140,10 @@ impl Recipe {
         }
         train.storage()?;
         self.augment.validate()?;
+        toml::to_string(self).map_err(|error| {
+            let hint = "it takes whole numbers below 2⁶³, and paths in UTF-8: rename what has another name";
+            explained(format!("the settings cannot be written down as a recipe: {error}"), hint)
+        })?;
         if let Some(length) = self.data.max_length.filter(|&length| length < MIN_LENGTH) {
             return refuse("data.max_length", length.to_string(), &format!("at least {MIN_LENGTH}"));
         }
@@ -239,10 +243,31 @@ mod tests {
             ("", &["data.max_length=2"], "`data.max_length` is `2`"),
             ("", &["train.rounding=int3"], "there is no format `int3`"),
             ("", &["train.rounding=fp16"], "`fp16` rounds nothing"),
+            ("", &["train.embedding_bits=5"], "embeddings of 5 bits"),
+            (
+                "",
+                &["train.embedding_bits=4"],
+                "`train.embedding_bits` changes nothing without `train.rounding`",
+            ),
+            ("", &["train.exclude=['a']"], "`train.exclude` changes nothing"),
         ] {
             let error = load(text, settings).unwrap_err();
             assert!(error.to_string().contains(expected), "{text} {settings:?}: {error}");
             assert!(hint_of(&error).is_some(), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_no_recipe_can_hold_is_refused() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let mut unnamed = Recipe::default();
+        unnamed.data.train = Some(OsStr::from_bytes(b"train\xff.tsv").into());
+        let mut large = Recipe::default();
+        large.train.seed = u64::MAX;
+        for recipe in [unnamed, large] {
+            let error = recipe.validate().unwrap_err();
+            assert!(error.to_string().starts_with("the settings cannot be written down"), "{error}");
         }
     }
 

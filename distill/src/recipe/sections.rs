@@ -180,18 +180,30 @@ impl TrainSection {
     /// rounded.
     ///
     /// # Errors
-    /// When there is no such format, or it rounds nothing.
+    /// When there is no such format, it rounds nothing, or how to round is said and not that.
     pub fn storage(&self) -> Result<Option<Storage<'_>>> {
-        let Some(name) = &self.rounding else { return Ok(None) };
-        let hint = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
-        let format = name.parse::<Format>().map_err(|error| explained(error, hint))?;
-        let range = if self.reduce_range { Range::Reduced } else { Range::Full };
         let tables = TableBits::of(self.embedding_bits).ok_or_else(|| {
             explained(
                 format!("embeddings of {} bits", self.embedding_bits),
                 "`train.embedding_bits` is 8 or 4",
             )
         })?;
+        let hint = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
+        let Some(name) = &self.rounding else {
+            let details = [
+                ("embedding_bits", !is_eight(&self.embedding_bits)),
+                ("reduce_range", self.reduce_range),
+                ("exclude", !self.exclude.is_empty()),
+            ];
+            return match details.into_iter().find(|(_, is_set)| *is_set) {
+                Some((key, _)) => {
+                    Err(explained(format!("`train.{key}` changes nothing without `train.rounding`"), hint))
+                }
+                None => Ok(None),
+            };
+        };
+        let format = name.parse::<Format>().map_err(|error| explained(error, hint))?;
+        let range = if self.reduce_range { Range::Reduced } else { Range::Full };
         match format.matrices(range) {
             Some(_) => Ok(Some(Storage { format, range, tables, exclude: &self.exclude })),
             None => Err(explained(format!("`{format}` rounds nothing that could be trained for"), hint)),

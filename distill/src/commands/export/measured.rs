@@ -17,12 +17,15 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use student::export::Format;
+use student::quant::TableBits;
 use teacher::Teacher;
 
 /// A file that is to be measured.
 pub struct Variant {
     /// How its numbers are stored.
     pub format: Format,
+    /// The bits of an embedding, where the format rounds them.
+    pub embedding_bits: Option<u8>,
     /// Its place in a model directory.
     pub file: &'static str,
     /// Where it lies now.
@@ -34,6 +37,8 @@ pub struct Variant {
 pub struct Measured {
     /// The name of its format.
     pub format: &'static str,
+    /// The bits of an embedding, where the format rounds them.
+    pub embedding_bits: Option<u8>,
     /// Its place in a model directory.
     pub file: &'static str,
     /// Its size.
@@ -77,7 +82,7 @@ pub fn measure(
     let whole = figure(said.view()).1;
     let paths: Vec<&Path> = variants.iter().map(|variant| variant.path.as_path()).collect();
     let mut all = Vec::with_capacity(variants.len());
-    for Variant { format, file, path } in variants {
+    for Variant { format, embedding_bits, file, path } in variants {
         let logits = say(path, exam, opener, format.name())?;
         let (quality, value) = figure(logits.view());
         let agreement = measure::agreement(&exam.subject, said.view(), logits.view()).unwrap_or(0.0);
@@ -85,6 +90,7 @@ pub fn measure(
         let (batch_difference, batch_flips) = independence(path, &exam.texts, opener)?;
         all.push(Measured {
             format: format.name(),
+            embedding_bits: *embedding_bits,
             file,
             bytes: file_bytes(path)?,
             quality,
@@ -103,12 +109,26 @@ pub fn measure(
 }
 
 impl Measured {
+    /// Returns what is said of how its numbers are stored.
+    pub fn stored(&self) -> String {
+        match self.embedding_bits {
+            Some(bits) if bits != TableBits::default().bits() => {
+                format!("{}, {bits}-bit embeddings", self.format)
+            }
+            _ => self.format.to_owned(),
+        }
+    }
+
     /// Returns what a file says of itself: the figures that do not depend on the machine, for its notes.
     pub fn notes(&self, exam: &Exam) -> BTreeMap<String, String> {
         let quality =
             self.quality.iter().map(|(name, value)| (format!("measured_{name}"), value.to_string()));
         let own = [
             ("measured_format", self.format.to_owned()),
+            (
+                "measured_embedding_bits",
+                self.embedding_bits.map_or_else(String::new, |bits| bits.to_string()),
+            ),
             ("measured_agreement", format!("{:.6}", self.agreement)),
             ("measured_on_sha256", exam.fingerprint.clone().unwrap_or_default()),
         ];

@@ -95,6 +95,7 @@ mod tests {
     fn measured(format: &'static str, bytes: u64, drop: f64, texts_per_second_16x32: f64) -> Measured {
         Measured {
             format,
+            embedding_bits: None,
             file: "onnx/model.onnx",
             bytes,
             quality: serde_json::Map::new(),

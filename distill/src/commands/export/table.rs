@@ -77,7 +77,7 @@ pub fn rows(all: &[Measured], shipped: &[usize], exam: &Exam) -> Vec<Vec<String>
         .extend(["as fp32", "KL", "1x16, ms", "1x128, ms", "16x32, texts/s", "in a batch"].map(String::from));
     let rows = all.iter().enumerate().map(|(i, it)| {
         let mark = if shipped.contains(&i) { "" } else { " (not kept)" };
-        let mut row = vec![format!("{}{mark}", it.format), it.file.to_owned(), megabytes(it.bytes)];
+        let mut row = vec![format!("{}{mark}", it.stored()), it.file.to_owned(), megabytes(it.bytes)];
         if has_figures {
             let value = it.quality.get(figure).and_then(Value::as_f64);
             row.push(value.map_or_else(dash, |value| format!("{value:.4}")));

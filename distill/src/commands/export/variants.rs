@@ -30,7 +30,8 @@ pub fn write(whole: &Model, formats: &[Format], keep: &KeepArgs, folder: &Path) 
         if !path.exists() {
             whole.stored_as(&keep.storage(format))?.write(&path)?;
         }
-        Ok(Variant { format, file, path })
+        let embedding_bits = format.rounds_tables().then(|| keep.embedding_bits.bits());
+        Ok(Variant { format, embedding_bits, file, path })
     };
     formats.iter().map(write).collect()
 }
