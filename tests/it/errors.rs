@@ -226,8 +226,7 @@ fn a_file_whose_name_is_no_text_is_refused_where_it_would_be_written_down() {
     for name in ["train.tsv", "teacher"] {
         let strange = dir.path(".").join(OsStr::from_bytes(&[name.as_bytes(), b"\xff"].concat()));
         std::fs::rename(dir.path(name), &strange).unwrap();
-        let arguments = TRAIN.replacen(name, "", 1);
-        let (before, after) = arguments.split_once("  ").unwrap();
+        let (before, after) = TRAIN.split_once(&format!(" {name} ")).unwrap();
         let output = dir.command(before).arg(&strange).args(after.split_whitespace()).output().unwrap();
         let said = dir.done(&output).stderr;
         assert!(said.contains("error: the settings cannot be written down as a recipe"), "{said}");

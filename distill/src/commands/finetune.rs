@@ -22,8 +22,8 @@ const RATE: f64 = 5e-5;
 /// # Errors
 /// When anything on the way fails; what was done so far is kept, and `--resume` goes on.
 pub fn run(args: &FinetuneArgs, common: &Common, console: &Console) -> Result<()> {
-    let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
+    let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     finetune(recipe, &folder, &args.training.track, common, console)
 }
 

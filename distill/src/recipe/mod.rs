@@ -85,13 +85,19 @@ impl Recipe {
 
     /// Returns every setting that is decided, as `section.key` with its value; texts without quotes.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let table: toml::Table = self.to_toml().parse().expect("a recipe that was written can be read");
+        let table = self.written().expect("a recipe that is valid can be written");
         let shown = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let section = |(name, section): (&String, &toml::Value)| {
             let settings = section.as_table().into_iter().flatten();
             settings.map(|(key, value)| (format!("{name}.{key}"), shown(value))).collect::<Vec<_>>()
         };
         table.iter().flat_map(section).collect()
+    }
+
+    /// Writes the recipe and reads it again, or says what no recipe can hold.
+    fn written(&self) -> Result<toml::Table, String> {
+        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+        text.parse().map_err(|error: toml::de::Error| error.message().to_owned())
     }
 
     /// Lets a setting that a flag gave count in every stage, whatever the recipe says of it there.
@@ -140,9 +146,9 @@ impl Recipe {
         }
         train.storage()?;
         self.augment.validate()?;
-        toml::to_string(self).map_err(|error| {
+        self.written().map_err(|reason| {
             let hint = "it takes whole numbers below 2⁶³, and paths in UTF-8: rename what has another name";
-            explained(format!("the settings cannot be written down as a recipe: {error}"), hint)
+            explained(format!("the settings cannot be written down as a recipe: {reason}"), hint)
         })?;
         if let Some(length) = self.data.max_length.filter(|&length| length < MIN_LENGTH) {
             return refuse("data.max_length", length.to_string(), &format!("at least {MIN_LENGTH}"));

@@ -70,7 +70,7 @@ impl Recipe {
                 "write the stages one after the other, each under its own `[[stage]]`",
             ));
         }
-        let mut table: toml::Table = self.to_toml().parse().expect("a recipe that was written can be read");
+        let mut table = self.written().expect("a recipe that is valid can be written");
         for (section, settings) in over {
             let into = table.entry(section).or_insert_with(|| toml::Table::new().into());
             match (into, settings) {

@@ -24,8 +24,8 @@ use std::path::Path;
 /// # Errors
 /// When anything on the way fails; what was done so far is kept, and `--resume` goes on.
 pub fn run(args: &TrainArgs, common: &Common, console: &Console) -> Result<()> {
-    let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let recipe = args.recipe(common)?;
+    let folder = RunFolder::open(&args.out, args.training.existing(), RECIPE)?;
     let controls: &[Control] = if args.controls { &Control::ALL } else { &[] };
     distil(recipe, &folder, &Besides { tracked: &args.training.track, controls }, common, console)
 }
