@@ -75,6 +75,10 @@ impl Recipe {
             })?;
         }
         recipe.validate()?;
+        // A setting of all stages may be there for one of them.
+        if recipe.stage.is_empty() {
+            recipe.train.check_needed()?;
+        }
         Ok(recipe)
     }
 
@@ -261,6 +265,16 @@ mod tests {
             assert!(error.to_string().contains(expected), "{text} {settings:?}: {error}");
             assert!(hint_of(&error).is_some(), "{error}");
         }
+    }
+
+    #[test]
+    fn how_to_round_may_be_said_for_all_stages_of_which_one_rounds() {
+        let file = "[train]\nexclude = ['a']\nembedding_bits = 4\n[[stage]]\nname = 'whole'\n\
+                    [[stage]]\nname = 'rounded'\ntrain = { rounding = 'int4' }\n";
+        let stages = load(file, &[]).unwrap().stages().unwrap();
+        let rounds: Vec<bool> =
+            stages.iter().map(|stage| stage.recipe.train.storage().unwrap().is_some()).collect();
+        assert_eq!(rounds, [false, true]);
     }
 
     #[cfg(unix)]

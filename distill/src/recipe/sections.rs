@@ -180,7 +180,7 @@ impl TrainSection {
     /// rounded.
     ///
     /// # Errors
-    /// When there is no such format, it rounds nothing, or how to round is said and not that.
+    /// When there is no such format, or it rounds nothing.
     pub fn storage(&self) -> Result<Option<Storage<'_>>> {
         let tables = TableBits::of(self.embedding_bits).ok_or_else(|| {
             explained(
@@ -188,20 +188,8 @@ impl TrainSection {
                 "`train.embedding_bits` is 8 or 4",
             )
         })?;
-        let hint = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
-        let Some(name) = &self.rounding else {
-            let details = [
-                ("embedding_bits", !is_eight(&self.embedding_bits)),
-                ("reduce_range", self.reduce_range),
-                ("exclude", !self.exclude.is_empty()),
-            ];
-            return match details.into_iter().find(|(_, is_set)| *is_set) {
-                Some((key, _)) => {
-                    Err(explained(format!("`train.{key}` changes nothing without `train.rounding`"), hint))
-                }
-                None => Ok(None),
-            };
-        };
+        let Some(name) = &self.rounding else { return Ok(None) };
+        let hint = ROUNDING;
         let format = name.parse::<Format>().map_err(|error| explained(error, hint))?;
         let range = if self.reduce_range { Range::Reduced } else { Range::Full };
         match format.matrices(range) {
@@ -209,7 +197,24 @@ impl TrainSection {
             None => Err(explained(format!("`{format}` rounds nothing that could be trained for"), hint)),
         }
     }
+
+    /// Refuses settings that say how to round where nothing is rounded.
+    pub(super) fn check_needed(&self) -> Result<()> {
+        let details = [
+            ("embedding_bits", !is_eight(&self.embedding_bits)),
+            ("reduce_range", self.reduce_range),
+            ("exclude", !self.exclude.is_empty()),
+        ];
+        match details.into_iter().find(|(_, is_set)| *is_set && self.rounding.is_none()) {
+            Some((key, _)) => {
+                Err(explained(format!("`train.{key}` changes nothing without `train.rounding`"), ROUNDING))
+            }
+            None => Ok(()),
+        }
+    }
 }
+
+const ROUNDING: &str = "`train.rounding` is `int8`, `int8-embeddings` or `int4`";
 
 pub(super) fn is_not(setting: &bool) -> bool {
     !setting

@@ -66,8 +66,8 @@ fn recipe(args: &ExportArgs, steps: u64) -> Result<Recipe> {
     train.reduce_range = args.keep.reduce_range;
     train.embedding_bits = args.keep.embedding_bits.bits();
     train.exclude.clone_from(&args.keep.exclude);
-    recipe.validate()?;
     let cache = aware.cache.clone().or(recipe.teacher.cache.take());
     recipe.teacher.cache = cache.or_else(|| Some(args.student.join("labels.safetensors")));
+    recipe.validate()?;
     Ok(recipe)
 }
