@@ -10,6 +10,7 @@ mod permutation;
 pub use permutation::Permutation;
 pub(crate) use permutation::{below, mix};
 
+use crate::threads;
 use std::ops::Range;
 
 /// How large a batch is.
@@ -42,7 +43,9 @@ pub struct Lengths<'a> {
     /// The number of examples.
     pub count: usize,
     /// Returns the number of tokens of an example.
-    pub of: &'a dyn Fn(usize) -> usize,
+    pub of: &'a (dyn Fn(usize) -> usize + Sync),
+    /// The threads that may ask at once; 0 for all cores.
+    pub threads: usize,
 }
 
 /// The course of a whole run: which batches make up which update.
@@ -155,7 +158,7 @@ impl<'a> Course<'a> {
     /// Returns the examples of a block with their lengths.
     fn examples(&self, permutation: &Permutation, block: usize) -> impl Iterator<Item = (usize, usize)> {
         // In two loops, so that the machine waits for many lengths, which may lie anywhere, at once.
-        let examples: Vec<usize> = self.places(block).map(|place| permutation.get(place)).collect();
+        let examples = permutation.stretch(self.places(block));
         examples.into_iter().map(|example| ((self.lengths.of)(example), example))
     }
 
@@ -164,7 +167,7 @@ impl<'a> Course<'a> {
         while self.epochs.len() <= epoch {
             let start = match self.epochs.len().checked_sub(1) {
                 Some(last) => {
-                    let updates = self.counted(last, usize::MAX).div_ceil(self.accumulate);
+                    let updates = self.count(last).div_ceil(self.accumulate);
                     self.epochs[last].start + updates as u64
                 }
                 None => 0,
@@ -177,25 +180,43 @@ impl<'a> Course<'a> {
 
     /// Returns how many batches an epoch has, if fewer than `enough`: blocks are counted until there are so many.
     fn counted(&mut self, epoch: usize, enough: usize) -> usize {
-        let blocks = self.lengths.count.div_ceil(self.block_examples);
+        let blocks = self.num_blocks();
         loop {
             let firsts = &self.epochs[epoch].first_batches;
             let (block, batches) = (firsts.len() - 1, firsts[firsts.len() - 1]);
             if block == blocks || batches >= enough {
                 return batches;
             }
-            let next = batches + self.batches_of(epoch, block);
+            let next = batches + self.batches_of(&self.epochs[epoch].permutation, block);
             self.epochs[epoch].first_batches.push(next);
         }
     }
 
+    /// Returns how many batches an epoch has. All its blocks are counted.
+    fn count(&mut self, epoch: usize) -> usize {
+        let Epoch { permutation, first_batches, .. } = &self.epochs[epoch];
+        let rest: Vec<usize> = (first_batches.len() - 1..self.num_blocks()).collect();
+        let counts = threads::map(&rest, self.lengths.threads, |&block| self.batches_of(permutation, block));
+        let firsts = &mut self.epochs[epoch].first_batches;
+        let mut batches = firsts[firsts.len() - 1];
+        firsts.extend(counts.into_iter().map(|count| {
+            batches += count;
+            batches
+        }));
+        batches
+    }
+
+    fn num_blocks(&self) -> usize {
+        self.lengths.count.div_ceil(self.block_examples)
+    }
+
     /// Returns the number of batches of a block.
-    fn batches_of(&self, epoch: usize, block: usize) -> usize {
+    fn batches_of(&self, permutation: &Permutation, block: usize) -> usize {
         match self.size {
             BatchSize::Examples(count) => self.places(block).len().div_ceil(count),
             BatchSize::Tokens(_) => {
-                let examples = self.examples(&self.epochs[epoch].permutation, block);
-                let mut lengths: Vec<usize> = examples.map(|(length, _)| length).collect();
+                let mut lengths: Vec<usize> =
+                    self.examples(permutation, block).map(|(length, _)| length).collect();
                 lengths.sort_unstable();
                 cut(lengths.into_iter(), self.size).len()
             }
@@ -228,13 +249,14 @@ fn cut(lengths: impl ExactSizeIterator<Item = usize>, size: BatchSize) -> Vec<us
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     const SIZES: [BatchSize; 3] = [BatchSize::Examples(1), BatchSize::Examples(7), BatchSize::Tokens(40)];
 
     /// Returns the batches of one epoch.
     fn epoch(lengths: &[usize], size: BatchSize, seed: u64, number: u64) -> Vec<Vec<usize>> {
         let of = |example: usize| lengths[example];
-        let lengths = Lengths { count: lengths.len(), of: &of };
+        let lengths = Lengths { count: lengths.len(), of: &of, threads: 1 };
         let mut course = Course::new(lengths, size, 1, seed, Until::Steps(0));
         let (start, end) = (course.start_of(number as usize), course.start_of(number as usize + 1));
         (start..end).flat_map(|step| course.step(step).1).collect()
@@ -267,7 +289,7 @@ mod tests {
             let of = |example: usize| lengths[example];
             for size in SIZES {
                 let new = || {
-                    let lengths = Lengths { count: lengths.len(), of: &of };
+                    let lengths = Lengths { count: lengths.len(), of: &of, threads: 1 };
                     Course::new(lengths, size, accumulate, 5, Until::Epochs(3))
                 };
                 let mut walked = new();
@@ -317,28 +339,44 @@ mod tests {
 
     #[test]
     fn the_first_update_looks_at_one_block_unless_the_number_of_updates_must_be_known() {
-        let asked = std::cell::Cell::new(0);
+        let asked = AtomicUsize::new(0);
         let of = |example: usize| {
-            asked.set(asked.get() + 1);
+            asked.fetch_add(1, Relaxed);
             1 + example % 7
         };
         let count = 100_000;
         for (until, looks) in [(Until::Steps(5), 1), (Until::Epochs(1), 2), (Until::Epochs(2), 3)] {
-            asked.set(0);
-            let mut course = Course::new(Lengths { count, of: &of }, BatchSize::Tokens(64), 1, 1, until);
+            asked.store(0, Relaxed);
+            let mut course =
+                Course::new(Lengths { count, of: &of, threads: 1 }, BatchSize::Tokens(64), 1, 1, until);
             course.step(0);
             // Beside the whole passes there is the block that is cut, and if it was not counted before, counted.
             let block = 64 * 64 / 4 + 1;
             assert!(
-                (looks * count..=looks * count + 2 * block).contains(&asked.get()),
+                (looks * count..=looks * count + 2 * block).contains(&asked.load(Relaxed)),
                 "{until:?}: {asked:?}"
             );
         }
     }
 
     #[test]
+    fn threads_that_count_leave_no_trace() {
+        let of = |example: usize| 1 + example * example % 23;
+        let steps = |threads, until| {
+            let lengths = Lengths { count: 20_000, of: &of, threads };
+            let mut course = Course::new(lengths, BatchSize::Tokens(64), 3, 1, until);
+            let last = course.total_steps() - 1;
+            (last, course.step(last), course.step(0), course.step(last / 2))
+        };
+        for until in [Until::Epochs(3), Until::Steps(7000)] {
+            let alone = steps(1, until);
+            assert!([0, 2, 5].into_iter().all(|threads| steps(threads, until) == alone), "{until:?}");
+        }
+    }
+
+    #[test]
     fn a_number_of_updates_may_end_within_an_epoch_or_after_many() {
-        let lengths = Lengths { count: 10, of: &|_| 5 };
+        let lengths = Lengths { count: 10, of: &|_| 5, threads: 1 };
         let mut course = Course::new(lengths, BatchSize::Examples(4), 1, 1, Until::Steps(8));
         assert_eq!(course.total_steps(), 8);
         assert_eq!([0, 2, 3, 7].map(|step| course.step(step).0), [0, 0, 1, 2]);

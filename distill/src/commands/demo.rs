@@ -36,6 +36,7 @@ pub fn run(args: &DemoArgs, common: &Common, console: &Console) -> Result<()> {
     making.student.init = Some(encoder);
     making.train.epochs = 1;
     making.train.eval_every = Some(150);
+    making.validate()?;
     finetune(making, &teacher, &[], common, console)?;
 
     console.say("\n2. Distil it into a student several times smaller");

@@ -249,10 +249,20 @@ pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
 }
 
 /// Returns the course of a run with these settings over so many examples. `length`: the tokens of each.
-pub fn course<'a>(count: usize, length: &'a dyn Fn(usize) -> usize, settings: &TrainSection) -> Course<'a> {
+pub fn course<'a>(
+    count: usize,
+    length: &'a (dyn Fn(usize) -> usize + Sync),
+    settings: &TrainSection,
+) -> Course<'a> {
     let size = settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens);
     let until = settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps);
-    Course::new(Lengths { count, of: length }, size, settings.accumulate, settings.seed, until)
+    Course::new(
+        Lengths { count, of: length, threads: settings.threads },
+        size,
+        settings.accumulate,
+        settings.seed,
+        until,
+    )
 }
 
 fn adamw_step(settings: &TrainSection, total_steps: u64, number: u64) -> AdamWStep {

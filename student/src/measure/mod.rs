@@ -1,15 +1,17 @@
-//! Work that others time: the peaks of the machine, single products, the parts of a training step.
+//! Work that others time: the peaks of the machine, single products and passes, the parts of a training step.
 //!
 //! There is no clock in here. Each [`Work`] knows what it does in one run and does it; what it needs fresh for each run
 //! it makes in [`Work::prepare`], which is not to be timed.
 
 mod batches;
 mod parts;
+mod passes;
 mod peaks;
 mod products;
 
 pub use batches::{Lengths, random_batch};
 pub use parts::{Part, parts, step_flops};
+pub use passes::{Pass, passes};
 pub use peaks::{Peak, Triad};
 pub use products::{Product, ProductKind};
 
@@ -77,6 +79,7 @@ mod tests {
             for kind in ProductKind::ALL {
                 all.push(Box::new(Product::new(kind, [7, 33, 65], precision)));
             }
+            all.extend(passes([7, 33], precision).into_iter().map(|pass| pass.work));
             all.extend(parts(&config, &batch, precision).into_iter().map(|part| part.work));
             for work in &mut all {
                 for _ in 0..2 {

@@ -62,7 +62,8 @@ pub fn step_flops(config: &BertConfig, batch: &PackedBatch) -> f64 {
     (config.num_hidden_layers - 1) as f64 * layer(Readout::Every) + layer(Readout::First) + head
 }
 
-const MODE: Mode = Mode::Train(DropoutKey { seed: 1, pass: 1 });
+/// Training: dropout draws its masks.
+pub(super) const MODE: Mode = Mode::Train(DropoutKey { seed: 1, pass: 1 });
 
 /// Six operations, forward and backward, for each weight and each row that it sees.
 fn linear_flops(config: &BertConfig, batch: &PackedBatch, readout: Readout) -> f64 {
