@@ -12,17 +12,18 @@
 #
 #   TEACHER=bert TRAIN=train.tsv DEV=dev.tsv TEST=test.tsv OUT=ablation ./ablation.sh
 #
-# Nothing is chosen on TEST, nor on DEV: the last step of each run is kept. All arms but `scratch` and `narrow` start with the
-# teacher's word embeddings, projected. A run that is there already is not run again.
+# Nothing is chosen on TEST, nor on DEV: the last step of each run is kept. All arms but `scratch` and `narrow` start as START
+# says, by default with the teacher's word embeddings, projected. A run that is there already is not run again.
 set -eu
 : "${DISTILL:=distill}" "${TEACHER:?}" "${TRAIN:?}" "${DEV:?}" "${OUT:?}"
 : "${TEST:=$DEV}" "${FEW:=}" "${CORPUS:=}" "${TASK:=text}" "${STUDENT:=tinybert-4l-312}"
 : "${ARMS:=scratch labels logits long inside}" "${SEEDS:=1 2 3}" "${STEPS:=800}" "${INSIDE:=$STEPS}" "${GENERAL:=300}"
-: "${ENCODER:=$TEACHER}" "${LAYERS:=0,2,4,5}" "${RATE:=3e-4}" "${PRECISION:=f32}" "${COPIES:=4}" "${THREADS:=0}"
+: "${START:=--init-embeddings svd}" "${ENCODER:=$TEACHER}" "${LAYERS:=0,2,4,5}" "${RATE:=3e-4}" "${COPIES:=4}"
+: "${PRECISION:=f32}" "${THREADS:=0}"
 
 mkdir -p "$OUT"
 shared="--teacher $TEACHER --task $TASK --precision $PRECISION --threads $THREADS --cache $OUT/labels.safetensors"
-start="--student $STUDENT --init-embeddings svd"
+start="--student $STUDENT $START"
 inside="--set objective.embedding_mse=1 --set objective.hidden_mse=1 --set objective.score_mse=1"
 
 general() {
