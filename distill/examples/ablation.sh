@@ -4,7 +4,8 @@
 #   labels   labels alone
 #   few      labels alone, of the rows of FEW: what there is without a teacher when most texts have no label
 #   logits   the teacher's logits alone, for as many updates
-#   narrow   the same, starting as LAYERS of ENCODER, made narrower, instead
+#   both     labels and logits, as `train` weighs them where nothing is said
+#   narrow   logits, starting as LAYERS of ENCODER, made narrower, instead
 #   long     logits, started as before, for as many updates as `inside` makes in its two stages
 #   inside   TinyBERT's two stages on the texts of the task: INSIDE updates on the inside, then as many as `logits` makes
 #   general  the same after one stage of GENERAL updates on the inside on plain text, CORPUS, which all seeds share
@@ -54,6 +55,7 @@ for arm in $ARMS; do
       labels) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 0 ;;
       few) "$DISTILL" train $common --data "$FEW" $start $last --alpha 0 ;;
       logits) "$DISTILL" train $common --data "$TRAIN" $start $last --alpha 1 --temperature 1 ;;
+      both) "$DISTILL" train $common --data "$TRAIN" $start $last ;;
       narrow)
         "$DISTILL" train $common --data "$TRAIN" --student "$STUDENT" --init "$ENCODER" --init-layers "$LAYERS" $last \
           --alpha 1 --temperature 1 ;;
