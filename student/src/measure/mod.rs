@@ -20,8 +20,10 @@ use crate::kernels::Pool;
 
 /// Something that can be done again and again.
 pub trait Work: Send {
-    /// Returns the floating-point operations of one run.
-    fn flops(&self) -> f64;
+    /// Returns the floating-point operations of one run, where that is what it is about.
+    fn flops(&self) -> f64 {
+        0.0
+    }
 
     /// Returns the bytes that one run moves, where that is what it is about.
     fn bytes(&self) -> f64 {

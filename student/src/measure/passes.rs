@@ -39,10 +39,6 @@ struct PackInput {
 }
 
 impl Work for PackInput {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn run(&mut self) {
         black_box(Input::new(self.x.clone(), self.precision));
     }
@@ -56,10 +52,6 @@ struct PackGradient {
 }
 
 impl Work for PackGradient {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn prepare(&mut self) {
         self.prepared = Some(self.d_y.clone());
     }
@@ -98,10 +90,6 @@ impl Gelu {
 }
 
 impl Work for Gelu {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn run(&mut self) {
         let params = Params::new(&self.params, self.precision);
         let (y, derivative, _) = self.map.forward_gelu(&params, self.x.clone());
@@ -124,10 +112,6 @@ impl DropoutAlone {
 }
 
 impl Work for DropoutAlone {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn prepare(&mut self) {
         self.prepared = Some(self.x.clone());
     }
@@ -162,10 +146,6 @@ impl Update {
 }
 
 impl Work for Update {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn prepare(&mut self) {
         self.grads.data_mut().copy_from_slice(&self.gradient);
     }

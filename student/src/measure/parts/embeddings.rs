@@ -27,10 +27,6 @@ impl EmbeddingsAlone {
 }
 
 impl Work for EmbeddingsAlone {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn run(&mut self) {
         let (y, saved) = self.layer.forward(&self.params, &self.batch, MODE);
         self.layer.backward(&self.params, saved, y, &mut self.grads);
@@ -75,10 +71,6 @@ impl LateUpdates {
 }
 
 impl Work for LateUpdates {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn prepare(&mut self) {
         // Momentum keeps moving rows whose gradient has gone.
         let hidden = self.params.data().len() / self.vocab_size;

@@ -162,10 +162,6 @@ impl Normalisations {
 }
 
 impl Work for Normalisations {
-    fn flops(&self) -> f64 {
-        0.0
-    }
-
     fn prepare(&mut self) {
         self.prepared = vec![self.x.clone(); 4];
     }
