@@ -1,6 +1,6 @@
 //! Examples as the student sees them: tokens, what is right, and what the teacher says, all where they lie on disk.
 
-use crate::batches::Permutation;
+use crate::batches::{Lengths, Permutation};
 use crate::labels::LabelStore;
 use crate::table::Table;
 use crate::task::Gold;
@@ -32,6 +32,16 @@ enum Rows {
 struct Soft {
     store: Arc<LabelStore>,
     rows: Arc<[u32]>,
+}
+
+impl Lengths for Examples {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn of(&self, examples: &[usize]) -> Vec<usize> {
+        self.table.lengths(examples.iter().map(|&example| self.row(example)))
+    }
 }
 
 /// Keeps the permutation of a control apart from those by which examples are visited.

@@ -1,14 +1,11 @@
 //! Attention alone, forward and backward with dropout, for lengths and head widths.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::cell::RefCell;
+mod work;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use student::Precision;
 use student::bert::BertConfig;
-use student::measure::{Threads, parts, random_batch};
-
-/// As in the command: a step allocates what the step before it has freed.
-#[global_allocator]
-static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use student::measure::{parts, random_batch};
 
 /// Tokens of a batch, cut into as many texts of one length as fit.
 const TOKENS: usize = 2048;
@@ -16,7 +13,6 @@ const LENGTHS: [usize; 8] = [8, 13, 24, 32, 40, 64, 128, 512];
 const HEAD_WIDTHS: [usize; 3] = [26, 32, 64];
 
 fn attention(criterion: &mut Criterion) {
-    let threads = Threads::new(1).expect("a thread starts");
     let precisions = [Precision::F32, Precision::Bf16];
     for (width, precision) in HEAD_WIDTHS.into_iter().flat_map(|width| precisions.map(|p| (width, p))) {
         let mut group = criterion.benchmark_group(format!("attention in {precision}, heads of {width}"));
@@ -31,15 +27,9 @@ fn attention(criterion: &mut Criterion) {
         for length in LENGTHS {
             let batch = random_batch(config.vocab_size, &vec![length; TOKENS / length], 1);
             let part = parts(&config, &batch, precision).into_iter().find(|part| part.name == "attention");
-            let work = RefCell::new(part.expect("a model has attention").work);
-            group.throughput(Throughput::Elements(work.borrow().flops() as u64));
-            group.bench_function(BenchmarkId::from_parameter(length), |b| {
-                b.iter_batched(
-                    || work.borrow_mut().prepare(),
-                    |()| threads.run(work.borrow_mut().as_mut()),
-                    BatchSize::PerIteration,
-                );
-            });
+            let mut work = part.expect("a model has attention").work;
+            group.throughput(Throughput::Elements(work.flops() as u64));
+            work::time(&mut group, length, work.as_mut());
         }
     }
 }

@@ -1,15 +1,12 @@
 //! The passes beside the products: packing, GELU, dropout, AdamW; normalisation, embeddings and late updates as they are in a
 //! step, forward and backward.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::cell::RefCell;
+mod work;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use student::Precision;
 use student::bert::BertConfig;
-use student::measure::{Pass, Threads, Work, parts, passes, random_batch};
-
-/// As in the command: a step allocates what the step before it has freed.
-#[global_allocator]
-static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use student::measure::{Pass, Work, parts, passes, random_batch};
 
 /// 32 texts of 64 tokens.
 const TEXTS: usize = 32;
@@ -46,18 +43,10 @@ fn in_a_step(criterion: &mut Criterion) {
     }
 }
 
-fn measure(criterion: &mut Criterion, name: &str, [rows, width]: [usize; 2], work: Box<dyn Work>) {
-    let threads = Threads::new(1).expect("a thread starts");
-    let work = RefCell::new(work);
+fn measure(criterion: &mut Criterion, name: &str, [rows, width]: [usize; 2], mut work: Box<dyn Work>) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements((rows * width) as u64));
-    group.bench_function(BenchmarkId::from_parameter(format!("{rows}x{width}")), |b| {
-        b.iter_batched(
-            || work.borrow_mut().prepare(),
-            |()| threads.run(work.borrow_mut().as_mut()),
-            BatchSize::PerIteration,
-        );
-    });
+    work::time(&mut group, format_args!("{rows}x{width}"), work.as_mut());
 }
 
 criterion_group!(benches, alone, in_a_step);

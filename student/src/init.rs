@@ -1,6 +1,7 @@
 //! How parameters start: at random, reproducibly.
 
-use crate::arena::Role;
+use crate::arena::{Entry, Role};
+use crate::kernels::fill;
 use crate::{Arena, Layout};
 
 /// Returns parameters as BERT starts them: matrices normal with the given deviation, biases zero, scales one.
@@ -8,19 +9,23 @@ use crate::{Arena, Layout};
 /// Each number depends on the seed and on its place in the layout alone.
 pub fn random(layout: &Layout, deviation: f64, seed: u64) -> Arena {
     let mut params = Arena::zeros(layout);
-    for entry in layout.entries() {
-        let range = entry.range();
-        let first = range.start as u64;
-        let values = &mut params.data_mut()[range];
+    draw(&mut params, layout.entries(), deviation, seed);
+    params
+}
+
+/// Gives some tensors the numbers that they have in [`random`].
+pub fn draw<'a>(params: &mut Arena, entries: impl IntoIterator<Item = &'a Entry>, deviation: f64, seed: u64) {
+    for entry in entries {
+        let first = entry.range().start;
+        let values = &mut params.data_mut()[entry.range()];
         match entry.role {
             Role::Matrix | Role::Table => {
-                values.iter_mut().zip(first..).for_each(|(x, i)| *x = (normal(seed, i) * deviation) as f32);
+                fill(values, |i| (normal(seed, (first + i) as u64) * deviation) as f32);
             }
-            Role::Bias => {}
+            Role::Bias => values.fill(0.0),
             Role::Scale => values.fill(1.0),
         }
     }
-    params
 }
 
 /// Returns the `index`-th number of a stream that is uniform in [0, 1).
@@ -64,5 +69,22 @@ mod tests {
         assert_eq!(random(&layout, 0.02, 1), random(&layout, 0.02, 1));
         assert_ne!(random(&layout, 0.02, 1), random(&layout, 0.02, 2));
         assert_eq!(random(&layout, 0.02, 1).data()[9..], [1.0, 1.0]);
+    }
+    #[test]
+    fn some_tensors_are_drawn_as_they_would_be_among_all_on_any_threads() {
+        let mut layout = Layout::default();
+        let mut scope = layout.scope("");
+        let first = scope.matrix("first", 70, 300);
+        scope.scale("scale", 2);
+        let last = scope.matrix("last", 200, 100);
+        let all = random(&layout, 0.02, 1);
+        for threads in [1, 3] {
+            let mut some = Arena::zeros(&layout);
+            let threads = crate::Threads::new(threads).expect("threads start");
+            threads.run(|| draw(&mut some, &layout.entries()[1..], 0.02, 1));
+            assert!(some.data()[first.range()].iter().all(|&x| x == 0.0), "nobody asked for these");
+            assert_eq!(some.data()[first.range().end..], all.data()[first.range().end..]);
+        }
+        assert!(all.data()[last.range()].iter().all(|&x| x != 0.0));
     }
 }

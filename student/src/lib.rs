@@ -43,6 +43,6 @@ pub use arena::{Arena, Layout, Scope, Slot};
 pub use batch::PackedBatch;
 pub use engine::{CpuEngine, Engine, Snapshot};
 pub use error::Error;
-pub use kernels::Precision;
+pub use kernels::{Precision, Threads};
 pub use params::Params;
 pub use real::Real;

@@ -104,7 +104,7 @@ fn a_student_takes_over_the_head_on_words_of_the_model_that_it_starts_with() {
         let init = Some(dir.path("lm"));
         let section = StudentSection { init, init_layers: layers, ..StudentSection::default() };
         let train = TrainSection { seed: 9, ..TrainSection::default() };
-        Blueprint::build(&section, &purpose, &train).unwrap().predicting_words(9).unwrap()
+        Blueprint::build(&section, &purpose, &train).unwrap().predicting_words().unwrap()
     };
     for student in [build(None), build(Some(vec![1]))] {
         let heads = student.bert.layout().entries().iter().filter(|entry| entry.name.starts_with("cls."));
@@ -120,6 +120,14 @@ fn a_student_takes_over_the_head_on_words_of_the_model_that_it_starts_with() {
             found += 1;
         }
         assert_eq!(found, 5);
+        // The head of other classes is drawn as if all of the student was.
+        let (layout, config) = (student.bert.layout(), student.bert.config());
+        let drawn = init::random(layout, config.initializer_range, 9);
+        let classifier = layout.entry("classifier.weight").unwrap().range();
+        assert_eq!(student.params.data()[classifier.clone()], drawn.data()[classifier]);
+        let query =
+            layout.entries().iter().find(|entry| entry.name.contains("query.weight")).unwrap().range();
+        assert_ne!(student.params.data()[query.clone()], drawn.data()[query]);
     }
 }
 

@@ -37,24 +37,36 @@ pub const ORDER_VERSION: u32 = 2;
 /// Batches whose examples are sorted by length together. Larger blocks give more even batches, smaller ones more chance.
 const BLOCK_BATCHES: usize = 64;
 
-/// The examples of a run: how many there are, and the tokens of each.
-#[derive(Clone, Copy)]
-pub struct Lengths<'a> {
-    /// The number of examples.
-    pub count: usize,
-    /// Returns the number of tokens of an example.
-    pub of: &'a (dyn Fn(usize) -> usize + Sync),
-    /// The threads that may ask at once; 0 for all cores.
+/// Examples of which the numbers of tokens are known.
+pub trait Lengths: Sync {
+    /// Returns the number of examples.
+    fn count(&self) -> usize;
+
+    /// Returns the number of tokens of each of these examples, in their order: faster than one by one, as the machine waits
+    /// for several, which may lie anywhere, at once.
+    fn of(&self, examples: &[usize]) -> Vec<usize>;
+}
+
+/// How a run goes through its examples.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How large a batch is.
+    pub size: BatchSize,
+    /// Batches to an update; an epoch's last has fewer.
+    pub accumulate: usize,
+    /// What the order belongs to.
+    pub seed: u64,
+    /// When the run ends.
+    pub until: Until,
+    /// The threads that count updates; 0 for all cores.
     pub threads: usize,
 }
 
 /// The course of a whole run: which batches make up which update.
 pub struct Course<'a> {
-    lengths: Lengths<'a>,
-    size: BatchSize,
+    lengths: &'a dyn Lengths,
+    plan: Plan,
     block_examples: usize,
-    accumulate: usize,
-    seed: u64,
     total_steps: u64,
     /// The epochs that have been looked at.
     epochs: Vec<Epoch>,
@@ -78,23 +90,21 @@ struct Block {
 }
 
 impl<'a> Course<'a> {
-    /// Plans a run over these examples. `accumulate`: batches to an update; an epoch's last has fewer.
+    /// Lays a run out over these examples.
     ///
     /// Batches of a number of examples need no look at them; batches of a number of tokens one pass over the lengths, and the
     /// number of updates in a number of epochs one more for each, to count the batches.
-    pub fn new(lengths: Lengths<'a>, size: BatchSize, accumulate: usize, seed: u64, until: Until) -> Self {
-        let block_examples = match size {
+    pub fn new(lengths: &'a dyn Lengths, plan: Plan) -> Self {
+        let block_examples = match plan.size {
             BatchSize::Examples(count) => count.saturating_mul(BLOCK_BATCHES),
             BatchSize::Tokens(budget) => {
-                let total: usize = (0..lengths.count).map(lengths.of).sum();
-                let mean = (total as f64 / lengths.count.max(1) as f64).max(1.0);
+                let mean = (total(lengths, plan.threads) as f64 / lengths.count().max(1) as f64).max(1.0);
                 (budget as f64 * BLOCK_BATCHES as f64 / mean) as usize + 1
             }
         };
         let (epochs, current) = (Vec::new(), None);
-        let mut course =
-            Course { lengths, size, block_examples, accumulate, seed, total_steps: 0, epochs, current };
-        course.total_steps = match until {
+        let mut course = Course { lengths, plan, block_examples, total_steps: 0, epochs, current };
+        course.total_steps = match plan.until {
             Until::Steps(steps) => steps,
             Until::Epochs(epochs) => course.start_of(epochs as usize),
         };
@@ -110,13 +120,13 @@ impl<'a> Course<'a> {
     pub fn step(&mut self, step: u64) -> (usize, Vec<Vec<usize>>) {
         let mut number = 0;
         let first = loop {
-            let first = (step - self.start_of(number)) as usize * self.accumulate;
+            let first = (step - self.start_of(number)) as usize * self.plan.accumulate;
             if self.counted(number, first + 1) > first {
                 break first;
             }
             number += 1;
         };
-        let end = first + self.accumulate;
+        let end = first + self.plan.accumulate;
         let end = end.min(self.counted(number, end));
         (number, (first..end).map(|batch| self.batch(number, batch)).collect())
     }
@@ -136,11 +146,11 @@ impl<'a> Course<'a> {
 
     /// Returns the batches of a block: sorted by length, cut, and the batches shuffled.
     fn block(&self, epoch: usize, number: usize) -> Vec<Vec<usize>> {
-        let mut examples: Vec<(usize, usize)> =
-            self.examples(&self.epochs[epoch].permutation, number).collect();
+        let examples = self.epochs[epoch].permutation.stretch(self.places(number));
+        let mut examples: Vec<_> = self.lengths.of(&examples).into_iter().zip(examples).collect();
         examples.sort_by_key(|(length, _)| *length);
-        let cuts = cut(examples.iter().map(|(length, _)| *length), self.size);
-        let order = Permutation::new(cuts.len(), &[self.seed, epoch as u64, 1 + number as u64]);
+        let cuts = cut(examples.iter().map(|(length, _)| *length), self.plan.size);
+        let order = Permutation::new(cuts.len(), &[self.plan.seed, epoch as u64, 1 + number as u64]);
         let batch = |place: usize| {
             let number = order.get(place);
             let start = if number == 0 { 0 } else { cuts[number - 1] };
@@ -152,14 +162,7 @@ impl<'a> Course<'a> {
     /// Returns the places of an epoch that make up a block.
     fn places(&self, block: usize) -> Range<usize> {
         let start = block * self.block_examples;
-        start..(start + self.block_examples).min(self.lengths.count)
-    }
-
-    /// Returns the examples of a block with their lengths.
-    fn examples(&self, permutation: &Permutation, block: usize) -> impl Iterator<Item = (usize, usize)> {
-        // In two loops, so that the machine waits for many lengths, which may lie anywhere, at once.
-        let examples = permutation.stretch(self.places(block));
-        examples.into_iter().map(|example| ((self.lengths.of)(example), example))
+        start..(start + self.block_examples).min(self.lengths.count())
     }
 
     /// Returns the first update of an epoch. Those before it are counted.
@@ -167,12 +170,13 @@ impl<'a> Course<'a> {
         while self.epochs.len() <= epoch {
             let start = match self.epochs.len().checked_sub(1) {
                 Some(last) => {
-                    let updates = self.count(last).div_ceil(self.accumulate);
+                    let updates = self.count(last).div_ceil(self.plan.accumulate);
                     self.epochs[last].start + updates as u64
                 }
                 None => 0,
             };
-            let permutation = Permutation::new(self.lengths.count, &[self.seed, self.epochs.len() as u64, 0]);
+            let permutation =
+                Permutation::new(self.lengths.count(), &[self.plan.seed, self.epochs.len() as u64, 0]);
             self.epochs.push(Epoch { permutation, start, first_batches: vec![0] });
         }
         self.epochs[epoch].start
@@ -196,7 +200,7 @@ impl<'a> Course<'a> {
     fn count(&mut self, epoch: usize) -> usize {
         let Epoch { permutation, first_batches, .. } = &self.epochs[epoch];
         let rest: Vec<usize> = (first_batches.len() - 1..self.num_blocks()).collect();
-        let counts = threads::map(&rest, self.lengths.threads, |&block| self.batches_of(permutation, block));
+        let counts = threads::map(&rest, self.plan.threads, |&block| self.batches_of(permutation, block));
         let firsts = &mut self.epochs[epoch].first_batches;
         let mut batches = firsts[firsts.len() - 1];
         firsts.extend(counts.into_iter().map(|count| {
@@ -207,21 +211,31 @@ impl<'a> Course<'a> {
     }
 
     fn num_blocks(&self) -> usize {
-        self.lengths.count.div_ceil(self.block_examples)
+        self.lengths.count().div_ceil(self.block_examples)
     }
 
     /// Returns the number of batches of a block.
     fn batches_of(&self, permutation: &Permutation, block: usize) -> usize {
-        match self.size {
+        match self.plan.size {
             BatchSize::Examples(count) => self.places(block).len().div_ceil(count),
             BatchSize::Tokens(_) => {
-                let mut lengths: Vec<usize> =
-                    self.examples(permutation, block).map(|(length, _)| length).collect();
+                let mut lengths = self.lengths.of(&permutation.stretch(self.places(block)));
                 lengths.sort_unstable();
-                cut(lengths.into_iter(), self.size).len()
+                cut(lengths.into_iter(), self.plan.size).len()
             }
         }
     }
+}
+
+/// Returns the tokens of all examples.
+fn total(lengths: &dyn Lengths, threads: usize) -> usize {
+    const STRETCH: usize = 1 << 12;
+    let firsts: Vec<usize> = (0..lengths.count()).step_by(STRETCH).collect();
+    let of = |&first: &usize| {
+        let stretch: Vec<usize> = (first..lengths.count().min(first + STRETCH)).collect();
+        lengths.of(&stretch).into_iter().sum::<usize>()
+    };
+    threads::map(&firsts, threads, of).into_iter().sum()
 }
 
 /// Returns where the batches of a sorted block end.
@@ -246,139 +260,4 @@ fn cut(lengths: impl ExactSizeIterator<Item = usize>, size: BatchSize) -> Vec<us
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    const SIZES: [BatchSize; 3] = [BatchSize::Examples(1), BatchSize::Examples(7), BatchSize::Tokens(40)];
-
-    /// Returns the batches of one epoch.
-    fn epoch(lengths: &[usize], size: BatchSize, seed: u64, number: u64) -> Vec<Vec<usize>> {
-        let of = |example: usize| lengths[example];
-        let lengths = Lengths { count: lengths.len(), of: &of, threads: 1 };
-        let mut course = Course::new(lengths, size, 1, seed, Until::Steps(0));
-        let (start, end) = (course.start_of(number as usize), course.start_of(number as usize + 1));
-        (start..end).flat_map(|step| course.step(step).1).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn every_example_is_visited_once_an_epoch(lengths in prop::collection::vec(1_usize..60, 1..600), seed: u64) {
-            for size in SIZES {
-                let batches = epoch(&lengths, size, seed, 3);
-                let mut visited = batches.concat();
-                visited.sort_unstable();
-                prop_assert_eq!(visited, (0..lengths.len()).collect::<Vec<_>>());
-                for batch in &batches {
-                    let tokens: usize = batch.iter().map(|&example| lengths[example]).sum();
-                    let fits = match size {
-                        BatchSize::Examples(count) => (1..=count).contains(&batch.len()),
-                        BatchSize::Tokens(budget) => batch.len() == 1 || tokens <= budget,
-                    };
-                    prop_assert!(fits);
-                }
-            }
-        }
-
-        #[test]
-        fn a_course_is_the_same_wherever_it_is_entered(
-            lengths in prop::collection::vec(1_usize..60, 1..200),
-            accumulate in 1_usize..4,
-        ) {
-            let of = |example: usize| lengths[example];
-            for size in SIZES {
-                let new = || {
-                    let lengths = Lengths { count: lengths.len(), of: &of, threads: 1 };
-                    Course::new(lengths, size, accumulate, 5, Until::Epochs(3))
-                };
-                let mut walked = new();
-                let mut seen = 0;
-                for step in 0..walked.total_steps() {
-                    let (epoch, batches) = walked.step(step);
-                    prop_assert!((1..=accumulate).contains(&batches.len()));
-                    seen += batches.concat().len();
-                    prop_assert_eq!((epoch, batches), new().step(step));
-                }
-                prop_assert_eq!(seen, 3 * lengths.len());
-            }
-        }
-    }
-
-    #[test]
-    fn epochs_and_seeds_differ() {
-        let lengths = vec![5; 100];
-        let order = |seed, number| epoch(&lengths, BatchSize::Examples(10), seed, number);
-        assert_eq!(order(1, 0), order(1, 0));
-        assert_ne!(order(1, 0), order(1, 1));
-        assert_ne!(order(1, 0), order(2, 0));
-    }
-
-    #[test]
-    fn batches_are_of_similar_lengths() {
-        let lengths: Vec<usize> = (0..4000).map(|i| 1 + (i * 7919) % 100).collect();
-        let padded: usize = epoch(&lengths, BatchSize::Examples(32), 1, 0)
-            .iter()
-            .map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap())
-            .sum();
-        let real: usize = lengths.iter().sum();
-        assert!((padded as f64) < 1.1 * real as f64, "{padded} padded tokens for {real}");
-    }
-
-    #[test]
-    fn lengths_rise_and_fall_throughout_an_epoch() {
-        let lengths: Vec<usize> = (0..4000).map(|i| 1 + (i * 7919) % 100).collect();
-        let batches = epoch(&lengths, BatchSize::Examples(32), 1, 0);
-        let means: Vec<usize> = batches
-            .iter()
-            .map(|batch| batch.iter().map(|&i| lengths[i]).sum::<usize>() / batch.len())
-            .collect();
-        let rises = means.windows(2).filter(|pair| pair[0] < pair[1]).count();
-        assert!((means.len() / 3..2 * means.len() / 3).contains(&rises), "{rises} of {}", means.len());
-    }
-
-    #[test]
-    fn the_first_update_looks_at_one_block_unless_the_number_of_updates_must_be_known() {
-        let asked = AtomicUsize::new(0);
-        let of = |example: usize| {
-            asked.fetch_add(1, Relaxed);
-            1 + example % 7
-        };
-        let count = 100_000;
-        for (until, looks) in [(Until::Steps(5), 1), (Until::Epochs(1), 2), (Until::Epochs(2), 3)] {
-            asked.store(0, Relaxed);
-            let mut course =
-                Course::new(Lengths { count, of: &of, threads: 1 }, BatchSize::Tokens(64), 1, 1, until);
-            course.step(0);
-            // Beside the whole passes there is the block that is cut, and if it was not counted before, counted.
-            let block = 64 * 64 / 4 + 1;
-            assert!(
-                (looks * count..=looks * count + 2 * block).contains(&asked.load(Relaxed)),
-                "{until:?}: {asked:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn threads_that_count_leave_no_trace() {
-        let of = |example: usize| 1 + example * example % 23;
-        let steps = |threads, until| {
-            let lengths = Lengths { count: 20_000, of: &of, threads };
-            let mut course = Course::new(lengths, BatchSize::Tokens(64), 3, 1, until);
-            let last = course.total_steps() - 1;
-            (last, course.step(last), course.step(0), course.step(last / 2))
-        };
-        for until in [Until::Epochs(3), Until::Steps(7000)] {
-            let alone = steps(1, until);
-            assert!([0, 2, 5].into_iter().all(|threads| steps(threads, until) == alone), "{until:?}");
-        }
-    }
-
-    #[test]
-    fn a_number_of_updates_may_end_within_an_epoch_or_after_many() {
-        let lengths = Lengths { count: 10, of: &|_| 5, threads: 1 };
-        let mut course = Course::new(lengths, BatchSize::Examples(4), 1, 1, Until::Steps(8));
-        assert_eq!(course.total_steps(), 8);
-        assert_eq!([0, 2, 3, 7].map(|step| course.step(step).0), [0, 0, 1, 2]);
-    }
-}
+mod tests;

@@ -15,9 +15,10 @@ use crate::tokens::Tokenizer;
 use anyhow::Result;
 use ndarray::ArrayView2;
 use source::Source;
+use student::arena::Entry;
 use student::bert::{Bert, ProblemType};
-use student::weights::Tensor;
-use student::{Architecture, Arena, PackedBatch, init};
+use student::weights::{Loaded, Tensor, Weights};
+use student::{Architecture, Arena, PackedBatch, Threads, init};
 
 /// What a student must fit.
 pub struct Purpose {
@@ -58,8 +59,16 @@ pub struct Blueprint {
     /// How many of its tensors were copied.
     pub num_copied: usize,
     source: Option<Source>,
-    /// What the student is made of once it is known what it reads.
+    /// What the student is made of once it is known what it reads. Until then it has no weights.
     wide: Option<Wide>,
+    chance: Chance,
+}
+
+/// How the numbers come about that are copied from nowhere.
+#[derive(Clone, Copy)]
+struct Chance {
+    seed: u64,
+    threads: usize,
 }
 
 /// The texts on which a wide model is watched before it is made narrow, at most.
@@ -85,17 +94,36 @@ impl Blueprint {
             (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (rate, rate);
             config.classifier_dropout = None;
         }
-        let range = config.initializer_range;
         let bert = Bert::new(config)?;
-        let params = init::random(bert.layout(), range, train.seed);
+        let params = Arena::zeros(bert.layout());
         let source = Source::of(section);
         let wide = source.as_ref().map_or(Ok(None), |source| source.wide(&bert, train.threads))?;
-        let mut blueprint = Blueprint { bert, params, num_copied: 0, source, wide };
-        if let (Some(source), None) = (&blueprint.source, &blueprint.wide) {
-            let weights = source.weights(&blueprint.bert)?;
-            blueprint.num_copied = source.copy(&weights, &blueprint.bert, &mut blueprint.params)?;
+        let chance = Chance { seed: train.seed, threads: train.threads };
+        let blueprint = Blueprint { bert, params, num_copied: 0, source, wide, chance };
+        match (&blueprint.source, &blueprint.wide) {
+            (None, _) => blueprint.drawn(|_| true),
+            (Some(source), None) => {
+                let weights = source.weights(&blueprint.bert)?;
+                blueprint.copied(&weights)
+            }
+            (Some(_), Some(_)) => Ok(blueprint),
         }
-        Ok(blueprint)
+    }
+
+    /// Copies what these weights have, and draws the rest.
+    fn copied(mut self, weights: &Weights) -> Result<Self> {
+        let Some(source) = &self.source else { return Ok(self) };
+        let Loaded { loaded, missing, .. } = source.copy(weights, &self.bert, &mut self.params)?;
+        self.num_copied = loaded.len();
+        self.drawn(|entry| missing.contains(&entry.name))
+    }
+
+    /// Draws some tensors.
+    fn drawn(mut self, which: impl Fn(&Entry) -> bool) -> Result<Self> {
+        let (Chance { seed, threads }, range) = (self.chance, self.bert.config().initializer_range);
+        let entries: Vec<&Entry> = self.bert.layout().entries().iter().filter(|entry| which(entry)).collect();
+        Threads::new(threads)?.run(|| init::draw(&mut self.params, entries, range, seed));
+        Ok(self)
     }
 
     /// Lets the student start as a narrow form of the wider model that it was given to start with, if it was given one, in
@@ -104,12 +132,13 @@ impl Blueprint {
     /// # Errors
     /// When the model lacks layers, or says what is no number.
     pub fn narrowed(mut self, texts: &Examples) -> Result<(Self, Option<f64>)> {
-        let (Some(wide), Some(source)) = (self.wide.take(), self.source.take()) else {
+        let (Some(wide), Some(source)) = (self.wide.take(), &self.source) else {
             return Ok((self, None));
         };
         let narrow = wide.narrowed(self.bert.config(), source.layers.as_deref(), watched(texts))?;
-        self.num_copied = source.copy(&narrow.weights, &self.bert, &mut self.params)?;
-        Ok((self, Some(narrow.kept)))
+        let mut student = self.copied(&narrow.weights)?;
+        student.source = None;
+        Ok((student, Some(narrow.kept)))
     }
 
     /// Says whether the student starts with the weights of another model.
@@ -122,7 +151,7 @@ impl Blueprint {
         let config = self.bert.config().clone();
         let bert = Bert::new(config).expect("the configuration has made a model before");
         let (params, source) = (self.params.clone(), self.source.clone());
-        Blueprint { bert, params, num_copied: self.num_copied, source, wide: None }
+        Blueprint { bert, params, source, wide: None, ..*self }
     }
 
     /// Gives the student the word embeddings of another model, in its own width. `table`: [V, H of the other].
@@ -149,9 +178,9 @@ impl Blueprint {
     ///
     /// # Errors
     /// When that model cannot be read once more.
-    pub fn predicting_words(self, seed: u64) -> Result<Self> {
+    pub fn predicting_words(self) -> Result<Self> {
         let own = self.params.data().len();
-        let mut student = self.given(seed, Bert::predicting_words);
+        let mut student = self.given(Bert::predicting_words)?;
         if let Some(source) = &student.source {
             let mut copied = student.params.clone();
             source.weights(&student.bert)?.load(
@@ -165,17 +194,19 @@ impl Blueprint {
     }
 
     /// Gives the student a map to the width of its teacher, at random, for as long as it is trained.
-    pub fn projecting(self, width: usize, seed: u64) -> Self {
-        self.given(seed, |bert| bert.projecting(width))
+    ///
+    /// # Errors
+    /// When threads cannot be started.
+    pub fn projecting(self, width: usize) -> Result<Self> {
+        self.given(|bert| bert.projecting(width))
     }
 
     /// Gives the student parameters more, which come after its own.
-    fn given(self, seed: u64, more: impl FnOnce(Bert) -> Bert) -> Self {
-        let range = self.bert.config().initializer_range;
-        let bert = more(self.bert);
-        let mut params = init::random(bert.layout(), range, seed);
-        params.data_mut()[..self.params.data().len()].copy_from_slice(self.params.data());
-        Blueprint { bert, params, num_copied: self.num_copied, source: self.source, wide: self.wide }
+    fn given(self, more: impl FnOnce(Bert) -> Bert) -> Result<Self> {
+        let (own, bert) = (self.params.data().len(), more(self.bert));
+        let mut params = Arena::zeros(bert.layout());
+        params.data_mut()[..own].copy_from_slice(self.params.data());
+        Blueprint { bert, params, ..self }.drawn(|entry| entry.range().start >= own)
     }
 }
 

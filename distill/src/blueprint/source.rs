@@ -7,7 +7,7 @@ use crate::recipe::StudentSection;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use student::bert::{Bert, BertConfig};
-use student::weights::Weights;
+use student::weights::{Loaded, Weights};
 use student::{Architecture, Arena, checkpoint, import};
 
 /// What a student's first weights are copied from.
@@ -142,9 +142,9 @@ impl Source {
         ))
     }
 
-    /// Copies the weights; returns how many tensors were copied. The head stays as it is when there is none, or one for other
-    /// classes.
-    pub fn copy(&self, weights: &Weights, bert: &Bert, params: &mut Arena) -> Result<usize> {
+    /// Copies the weights; returns which tensors were copied. Those of a head are missing where there is none, or one for
+    /// other classes.
+    pub fn copy(&self, weights: &Weights, bert: &Bert, params: &mut Arena) -> Result<Loaded> {
         self.check_layers(weights.num_layers(), bert)?;
         let loaded = weights.load(bert.layout(), params, self.layers.as_deref())?;
         let missing: Vec<&String> = loaded.missing.iter().filter(|name| !is_of_head(name)).collect();
@@ -158,6 +158,6 @@ impl Source {
                 "choose which of its layers to copy with `--init-layers`, one for each layer of the student",
             ));
         }
-        Ok(loaded.loaded.len())
+        Ok(loaded)
     }
 }

@@ -54,8 +54,7 @@ pub fn finetune(
     let mut blueprint = Blueprint::build(&recipe.student, &purpose, &recipe.train)?;
     // What is made here teaches others, who may want to look inside.
     blueprint.bert = blueprint.bert.written_whole();
-    let length = |example| train.length(example);
-    let course = course(train.len(), &length, &recipe.train);
+    let course = course(&train, &recipe.train);
     recipe.resolve(course.total_steps(), RATE);
     recipe.data.max_length = Some(subject.max_length);
     let sources = sources(None, &train, &eval)?;

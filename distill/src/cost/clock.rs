@@ -1,7 +1,8 @@
 //! What work costs: the processor time of this process, and the time that passed.
 
 use std::time::{Duration, Instant};
-use student::measure::{Threads, Work};
+use student::Threads;
+use student::measure::Work;
 
 /// The cost of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +66,7 @@ pub fn least_cost_of(threads: &Threads, work: &mut dyn Work) -> Cost {
 fn costs_of(threads: &Threads, work: &mut dyn Work) -> Vec<Cost> {
     let Ok(costs) = repeated(SHORT, || -> Result<Cost, std::convert::Infallible> {
         work.prepare();
-        Ok(timed(|| threads.run(work)).1)
+        Ok(timed(|| threads.run(|| work.run())).1)
     });
     costs
 }

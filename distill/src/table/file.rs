@@ -1,5 +1,6 @@
 //! The table on disk: read where it lies.
 
+use super::numbers::{Column, Numbers, Width};
 use super::stamp::Stamp;
 use crate::error::explained;
 use crate::labels::{Key, SortedKeys};
@@ -50,13 +51,6 @@ pub(super) struct Sizes {
     pub has_segments: bool,
 }
 
-/// How many bytes a number takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Width {
-    Two,
-    Four,
-}
-
 /// A data file as a student reads it: tokens, labels and keys, mapped into memory.
 pub struct Table {
     path: PathBuf,
@@ -77,41 +71,6 @@ struct Layout {
     values: Range<usize>,
     keys: Range<usize>,
     segments: Option<Range<usize>>,
-}
-
-/// A column of numbers of two bytes or of four.
-struct Numbers {
-    place: Range<usize>,
-    width: Width,
-}
-
-impl Width {
-    /// Returns the width that numbers below `bound` need.
-    pub fn below(bound: usize) -> Self {
-        if bound <= 1 << 16 { Width::Two } else { Width::Four }
-    }
-
-    /// Adds numbers to bytes, which they fit.
-    pub fn extend(self, bytes: &mut Vec<u8>, numbers: impl IntoIterator<Item = u32>) {
-        match self {
-            Width::Two => bytes.extend(numbers.into_iter().flat_map(|number| (number as u16).to_le_bytes())),
-            Width::Four => bytes.extend(numbers.into_iter().flat_map(u32::to_le_bytes)),
-        }
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Width::Two => 2,
-            Width::Four => 4,
-        }
-    }
-
-    fn dtype(self) -> Dtype {
-        match self {
-            Width::Two => Dtype::U16,
-            Width::Four => Dtype::U32,
-        }
-    }
 }
 
 impl Origin {
@@ -248,16 +207,23 @@ impl Table {
 
     /// Returns the number of tokens of a row.
     pub fn length(&self, row: usize) -> usize {
-        self.number(&self.layout.lengths, row) as usize
+        self.column(&self.layout.lengths).get(row) as usize
+    }
+
+    /// Returns the number of tokens of each of these rows.
+    pub fn lengths(&self, rows: impl Iterator<Item = usize>) -> Vec<usize> {
+        let lengths = self.column(&self.layout.lengths);
+        rows.map(|row| lengths.get(row) as usize).collect()
     }
 
     /// Adds the tokens of a row to others.
     pub fn encode_into(&self, row: usize, encodings: &mut Encodings) {
+        let (ids, lengths) = (self.column(&self.layout.ids), self.column(&self.layout.lengths));
         let first = row - row % STRIDE;
-        let before: usize = (first..row).map(|row| self.length(row)).sum();
+        let before: usize = (first..row).map(|row| lengths.get(row) as usize).sum();
         let start = u64::from_le_bytes(self.chunks(&self.layout.starts)[row / STRIDE]) as usize + before;
-        let tokens = start..start + self.length(row);
-        let ids = tokens.clone().map(|token| self.number(&self.layout.ids, token));
+        let tokens = start..start + lengths.get(row) as usize;
+        let ids = tokens.clone().map(|token| ids.get(token));
         match &self.layout.segments {
             None => encodings.push(ids, tokens.clone().map(|_| 0)),
             Some(place) => {
@@ -271,32 +237,28 @@ impl Table {
         self.bytes[place.clone()].as_chunks().0
     }
 
-    fn number(&self, numbers: &Numbers, index: usize) -> u32 {
-        match numbers.width {
-            Width::Two => u32::from(u16::from_le_bytes(self.chunks(&numbers.place)[index])),
-            Width::Four => u32::from_le_bytes(self.chunks(&numbers.place)[index]),
-        }
+    fn column(&self, numbers: &Numbers) -> Column<'_> {
+        numbers.of(&self.bytes)
     }
 
     fn check(&self, vocab_size: usize) -> Result<(), String> {
         let mut tokens = 0;
         let starts: &[[u8; 8]] = self.chunks(&self.layout.starts);
+        let lengths = self.column(&self.layout.lengths);
         for row in 0..self.len() {
             if row % STRIDE == 0 && u64::from_le_bytes(starts[row / STRIDE]) != tokens as u64 {
                 return Err(format!("row {row} does not start where it should"));
             }
-            match self.length(row) {
+            match lengths.get(row) {
                 0 => return Err(format!("row {row} has no tokens")),
-                length => tokens += length,
+                length => tokens += length as usize,
             }
         }
-        if tokens != self.layout.ids.place.len() / self.layout.ids.width.bytes() {
+        let ids = self.column(&self.layout.ids);
+        if tokens != ids.len() {
             return Err("its lengths do not add up".into());
         }
-        let highest = match self.layout.ids.width {
-            Width::Two => highest(self.chunks(&self.layout.ids.place), u16::from_le_bytes),
-            Width::Four => highest(self.chunks(&self.layout.ids.place), u32::from_le_bytes),
-        };
+        let highest = ids.max();
         if highest as usize >= vocab_size {
             return Err(format!("it has the token {highest}, but there are {vocab_size}"));
         }
@@ -350,13 +312,6 @@ impl Seen {
     }
 }
 
-fn highest<const N: usize, T: Copy + Ord + Default + Into<u32>>(
-    numbers: &[[u8; N]],
-    from: impl Fn([u8; N]) -> T,
-) -> u32 {
-    numbers.iter().map(|&number| from(number)).fold(T::default(), T::max).into()
-}
-
 impl Layout {
     /// Finds the columns; the error is the reason why they are none.
     fn of(contents: &Contents) -> Result<Self, String> {
@@ -365,8 +320,8 @@ impl Layout {
             (dtype, found, _) => Err(format!("`{name}` is {dtype:?} {found:?}")),
         };
         let numbers = |name: &str, shape: &[usize]| {
-            let (dtype, place) = column(name, &[Dtype::U16, Dtype::U32], shape)?;
-            let width = if dtype == Dtype::U16 { Width::Two } else { Width::Four };
+            let (dtype, place) = column(name, &Width::ALL.map(Width::dtype), shape)?;
+            let width = if dtype == Width::Two.dtype() { Width::Two } else { Width::Four };
             Ok::<_, String>(Numbers { place, width })
         };
         let size = |name: &str| Ok::<_, String>(contents.find(name)?.1.iter().product::<usize>());

@@ -32,6 +32,7 @@
 
 mod build;
 mod file;
+mod numbers;
 mod rows;
 mod sort;
 mod stamp;

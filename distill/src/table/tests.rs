@@ -95,6 +95,8 @@ proptest! {
         (0..table.len()).for_each(|row| table.encode_into(row, &mut found));
         prop_assert_eq!(&found, &expected);
         prop_assert_eq!((0..table.len()).map(|row| table.length(row)).collect::<Vec<_>>(), expected.lengths());
+        let backwards = table.lengths((0..table.len()).rev());
+        prop_assert_eq!(backwards.into_iter().rev().collect::<Vec<_>>(), expected.lengths());
         let names: Vec<String> = table.labels().iter().map(|(label, _)| label.to_owned()).collect();
         let meaning: Vec<Gold> = (0..names.len()).map(Gold::Class).collect();
         let sorted: Vec<_> = table.keys().iter().map(|(row, key)| (*key, row)).collect();

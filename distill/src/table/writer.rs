@@ -1,6 +1,7 @@
 //! Writing a table of any number of rows: every column goes to a temporary file as it comes, and from there into the table.
 
-use super::file::{Origin, STRIDE, Sizes, Width, head};
+use super::file::{Origin, STRIDE, Sizes, head};
+use super::numbers::Width;
 use super::sort::Sorter;
 use super::stamp::Stamp;
 use super::{Content, Source};

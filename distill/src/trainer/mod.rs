@@ -12,7 +12,7 @@ pub use batch::{Batch, Supply};
 pub use checkpoint::CheckpointFolder;
 use checkpoint::Progress;
 
-use crate::batches::{BatchSize, Course, Lengths, Until};
+use crate::batches::{BatchSize, Course, Lengths, Plan, Until};
 use crate::error::explained;
 use crate::examples::Examples;
 use crate::masking::Moment;
@@ -248,21 +248,16 @@ pub fn logits(engine: &mut dyn Engine, examples: &Examples) -> Array2<f32> {
     ndarray::concatenate(Axis(0), &views).unwrap_or_default()
 }
 
-/// Returns the course of a run with these settings over so many examples. `length`: the tokens of each.
-pub fn course<'a>(
-    count: usize,
-    length: &'a (dyn Fn(usize) -> usize + Sync),
-    settings: &TrainSection,
-) -> Course<'a> {
-    let size = settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens);
-    let until = settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps);
-    Course::new(
-        Lengths { count, of: length, threads: settings.threads },
-        size,
-        settings.accumulate,
-        settings.seed,
-        until,
-    )
+/// Returns the course of a run with these settings over these examples.
+pub fn course<'a>(lengths: &'a dyn Lengths, settings: &TrainSection) -> Course<'a> {
+    let plan = Plan {
+        size: settings.batch_tokens.map_or(BatchSize::Examples(settings.batch_size), BatchSize::Tokens),
+        accumulate: settings.accumulate,
+        seed: settings.seed,
+        until: settings.max_steps.map_or(Until::Epochs(settings.epochs), Until::Steps),
+        threads: settings.threads,
+    };
+    Course::new(lengths, plan)
 }
 
 fn adamw_step(settings: &TrainSection, total_steps: u64, number: u64) -> AdamWStep {

@@ -2,7 +2,7 @@
 
 use super::rounded::Rounded;
 use super::{DropoutKey, Engine, Snapshot};
-use crate::kernels::Pool;
+use crate::kernels::Threads;
 use crate::optim::{AdamW, AdamWStep, LazyAdamW};
 use crate::quant::Scheme;
 use crate::{
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Runs an architecture on the processor.
 pub struct CpuEngine<A: Architecture> {
     architecture: A,
-    pool: Pool,
+    threads: Threads,
     precision: Precision,
     params: Arena,
     rounded: Option<Rounded>,
@@ -50,8 +50,8 @@ impl<A: Architecture> CpuEngine<A> {
     pub fn new(architecture: A, params: Arena, threads: usize, precision: Precision) -> Result<Self, Error> {
         let layout = architecture.layout();
         assert_eq!(params.data().len(), layout.num_parameters(), "the parameters are of another layout");
-        let pool = Pool::new(threads)?;
-        Ok(CpuEngine { pool, precision, architecture, params, rounded: None, training: None, saved: None })
+        let threads = Threads::new(threads)?;
+        Ok(CpuEngine { threads, precision, architecture, params, rounded: None, training: None, saved: None })
     }
 
     /// Computes with rounded parameters from now on, and trains those that they are rounded from.
@@ -85,7 +85,7 @@ impl<A: Architecture> CpuEngine<A> {
     fn settle(&mut self) {
         let (training, params) = (&mut self.training, &mut self.params);
         if let Some(training) = training {
-            self.pool.run(|| training.optimizer.settle(params));
+            self.threads.run(|| training.optimizer.settle(params));
         }
     }
 }
@@ -98,7 +98,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     fn evaluate(&mut self, batch: &PackedBatch, asked: &Asked) -> Outputs {
         let (architecture, params, training) = (&self.architecture, &mut self.params, &mut self.training);
         let rounded = &mut self.rounded;
-        self.pool.run(|| {
+        self.threads.run(|| {
             training.iter_mut().for_each(|training| training.optimizer.refresh(params, batch.ids()));
             let params = used(rounded, params, batch);
             // What is judged is what will be written down: the parameters as they are.
@@ -110,7 +110,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         let (architecture, params) = (&self.architecture, &mut self.params);
         let training = Training::begun(&mut self.training, architecture.layout());
         let (precision, rounded) = (self.precision, &mut self.rounded);
-        let (outputs, saved) = self.pool.run(|| {
+        let (outputs, saved) = self.threads.run(|| {
             training.optimizer.touch(params, batch.ids());
             let params = used(rounded, params, batch);
             architecture.forward(&Params::new(params, precision), batch, asked, Mode::Train(key))
@@ -125,7 +125,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         let training = Training::begun(&mut self.training, architecture.layout());
         let used = self.rounded.as_ref().map_or(&self.params, Rounded::last);
         let params = Params::new(used, self.precision);
-        self.pool.run(|| architecture.backward(&params, saved, d_outputs, &mut training.grads));
+        self.threads.run(|| architecture.backward(&params, saved, d_outputs, &mut training.grads));
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
         let (params, layout) = (&mut self.params, self.architecture.layout());
         let Training { grads, optimizer } = Training::begun(&mut self.training, layout);
         self.rounded.iter_mut().for_each(Rounded::outdate);
-        self.pool.run(|| optimizer.update(layout, params, grads, step))
+        self.threads.run(|| optimizer.update(layout, params, grads, step))
     }
 
     fn params(&mut self) -> &Arena {
@@ -143,7 +143,7 @@ impl<A: Architecture> Engine for CpuEngine<A> {
     fn snapshot(&mut self) -> Snapshot<'_> {
         let (params, layout) = (&mut self.params, self.architecture.layout());
         let training = Training::begun(&mut self.training, layout);
-        let state = self.pool.run(|| training.optimizer.settle(params));
+        let state = self.threads.run(|| training.optimizer.settle(params));
         Snapshot {
             params: Cow::Borrowed(params),
             first_moment: Cow::Borrowed(&state.first_moment),

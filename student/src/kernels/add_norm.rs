@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::architecture::DropoutKey;
     use crate::gradcheck::{noise1, noise2};
-    use crate::kernels::Pool;
+    use crate::kernels::Threads;
     use ndarray::{Array1, Axis};
     use proptest::prelude::*;
 
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let run = |threads| {
-            let (y, d) = Pool::new(threads)
+            let (y, d) = Threads::new(threads)
                 .expect("a pool starts")
                 .run(|| small(noise2([333, 52], 4), noise2([333, 52], 5)));
             (y, d.gamma, d.beta, d.x, d.rows)

@@ -29,6 +29,13 @@ pub(crate) fn drop_out<F: Real>(x: &mut Array2<F>, mask: Mask) {
     blocks.for_each(|(block, x)| on_best_unit(DropOut { mask, x, first: block * BLOCK }));
 }
 
+/// Replaces each number by what `f` makes of its place.
+pub(crate) fn fill<F: Real>(x: &mut [F], f: impl Fn(usize) -> F + Sync) {
+    x.par_chunks_mut(BLOCK).enumerate().for_each(|(block, x)| {
+        x.iter_mut().zip(block * BLOCK..).for_each(|(x, place)| *x = f(place));
+    });
+}
+
 struct DropOut<'a, F> {
     mask: Mask,
     x: &'a mut [F],

@@ -13,12 +13,12 @@ mod fresh;
 mod norm;
 mod packed;
 pub(crate) mod peak;
-mod pool;
 mod precision;
 mod rows;
 mod simd;
 mod sums;
 mod table;
+mod threads;
 
 pub(crate) use adamw::{AdamWStep, Moments, adamw, adamw_rows, replay_rows, squared_norm, squared_norm_rows};
 pub(crate) use add_norm::{
@@ -26,12 +26,12 @@ pub(crate) use add_norm::{
 };
 pub use dropout::DropoutKey;
 pub(crate) use dropout::Mask;
-pub(crate) use elementwise::{add, drop_out};
+pub(crate) use elementwise::{add, drop_out, fill};
 pub use factors::{Derivative, Gradient, Input};
 pub(crate) use norm::{Affine, NormGrads, Normalized};
 pub(crate) use packed::Onto;
-pub(crate) use pool::Pool;
 pub use precision::{Precision, bf16_unit};
 pub use simd::cpu_features;
 pub(crate) use simd::vectorized;
 pub(crate) use table::for_chosen_rows;
+pub use threads::Threads;

@@ -15,9 +15,6 @@ pub use passes::{Pass, passes};
 pub use peaks::{Peak, Triad};
 pub use products::{Product, ProductKind};
 
-use crate::Error;
-use crate::kernels::Pool;
-
 /// Something that can be done again and again.
 pub trait Work: Send {
     /// Returns the floating-point operations of one run, where that is what it is about.
@@ -33,38 +30,15 @@ pub trait Work: Send {
     /// Makes what the next run uses up.
     fn prepare(&mut self) {}
 
-    /// Does the work, on the threads of the pool that it is called on.
+    /// Does the work, on the [`Threads`](crate::Threads) that it is called on.
     fn run(&mut self);
-}
-
-/// The threads that work runs on.
-pub struct Threads(Pool);
-
-impl Threads {
-    /// Starts `threads` threads, or as many as there are cores when it is 0.
-    ///
-    /// # Errors
-    /// [`Error::Threads`] when they cannot be started.
-    pub fn new(threads: usize) -> Result<Self, Error> {
-        Pool::new(threads).map(Threads)
-    }
-
-    /// Returns how many they are.
-    pub fn count(&self) -> usize {
-        self.0.num_threads()
-    }
-
-    /// Runs work that has been prepared.
-    pub fn run(&self, work: &mut dyn Work) {
-        self.0.run(|| work.run());
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Precision;
     use crate::bert::Preset;
+    use crate::{Precision, Threads};
 
     #[test]
     fn all_work_can_be_done_again() {
@@ -86,7 +60,7 @@ mod tests {
             for work in &mut all {
                 for _ in 0..2 {
                     work.prepare();
-                    threads.run(work.as_mut());
+                    threads.run(|| work.run());
                 }
                 assert!(work.flops() >= 0.0 && work.bytes() >= 0.0);
             }

@@ -1,6 +1,7 @@
 //! What the machine can do at most.
 
-use super::{Threads, Work};
+use super::Work;
+use crate::Threads;
 use crate::kernels::peak;
 
 /// Multiplications and additions on registers alone, on every thread.

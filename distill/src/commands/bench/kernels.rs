@@ -5,8 +5,9 @@ use super::table::Row;
 use crate::console::Progress;
 use crate::cost::clock::{Cost, cost_of, least_cost_of};
 use student::Precision;
+use student::Threads;
 use student::engine::bf16_unit;
-use student::measure::{self, Product, ProductKind, Threads, Triad, Work};
+use student::measure::{self, Product, ProductKind, Triad, Work};
 
 const WHAT: &str = "kernels";
 

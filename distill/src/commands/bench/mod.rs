@@ -17,9 +17,10 @@ use anyhow::Result;
 use kernels::Peaks;
 use serde_json::{Value, json};
 use student::Precision;
+use student::Threads;
 use student::bert::{BertConfig, PRESETS, Preset};
 use student::engine::{bf16_unit, cpu_features};
-use student::measure::{Lengths, Threads};
+use student::measure::Lengths;
 
 /// V of the student: that of BERT.
 const VOCAB_SIZE: usize = 30_522;

@@ -133,8 +133,7 @@ impl<'a> Lesson<'a> {
                 None => eval.clone(),
             };
         }
-        let length = |example| train.length(example);
-        let steps = course(train.len(), &length, &recipe.train).total_steps();
+        let steps = course(&train, &recipe.train).total_steps();
         let rate = match (kept, blueprint.num_copied) {
             (Some(_), _) => NARROWED_RATE,
             (None, 1..) => COPIED_RATE,
@@ -183,10 +182,10 @@ impl<'a> Lesson<'a> {
         if let Some(Sizes { hidden, .. }) = sizes.filter(|_| objective.shows_hidden_states())
             && hidden != blueprint.bert.config().hidden_size
         {
-            blueprint = blueprint.projecting(hidden, recipe.train.seed);
+            blueprint = blueprint.projecting(hidden)?;
         }
         if objective.predicts_words() {
-            blueprint = blueprint.predicting_words(recipe.train.seed)?;
+            blueprint = blueprint.predicting_words()?;
         }
         let train = match (objective.needs_teacher(), recipe.teacher.shuffled) {
             (false, _) => self.train.untaught(),
@@ -194,7 +193,6 @@ impl<'a> Lesson<'a> {
             (true, false) => self.train.clone(),
         };
         let masker = objective.predicts_words().then(|| self.masker(recipe, &train)).transpose()?;
-        let length = |example| train.length(example);
         let console = self.opener.console;
         let run = Run {
             folder,
@@ -213,7 +211,7 @@ impl<'a> Lesson<'a> {
         };
         let notify = |line: &str| console.say(line);
         let settings = TrainSection { max_steps: Some(self.steps), ..recipe.train.clone() };
-        run.execute(blueprint, course(train.len(), &length, &settings), &self.opener.options(&notify))
+        run.execute(blueprint, course(&train, &settings), &self.opener.options(&notify))
     }
 }
 

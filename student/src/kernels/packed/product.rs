@@ -108,12 +108,12 @@ fn multiply<F: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Pool;
+    use crate::kernels::Threads;
 
     #[test]
     fn parts_cover_all_strips_and_are_enough_for_every_thread() {
         for (threads, expected) in [(1, 8), (4, 8), (5, 10), (16, 32)] {
-            let parts = Pool::new(threads).expect("a pool starts").run(|| parts(64, 312));
+            let parts = Threads::new(threads).expect("a pool starts").run(|| parts(64, 312));
             assert!(parts.len() >= expected, "{} parts for {threads} threads", parts.len());
             assert!(parts.into_iter().flatten().eq(0..64), "every strip is in one part");
         }

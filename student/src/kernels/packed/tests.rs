@@ -3,8 +3,8 @@
 use super::*;
 use crate::Real;
 use crate::gradcheck::noise2;
-use crate::kernels::Pool;
 use crate::kernels::Precision;
+use crate::kernels::Threads;
 use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
 
@@ -107,7 +107,7 @@ fn the_number_of_threads_changes_no_bit() {
     let (x, w) = (noise2::<f32>([517, 311], 1), noise2::<f32>([203, 311], 2));
     for (unit, _) in units() {
         let with = |threads| {
-            let pool = Pool::new(threads).expect("a pool starts");
+            let pool = Threads::new(threads).expect("a pool starts");
             pool.run(|| {
                 let (left, right) =
                     (pack(unit, x.view(), Order::Left), pack(unit, w.view(), Order::RightTransposed));

@@ -6,7 +6,7 @@ use super::*;
 use crate::architecture::DropoutKey;
 use crate::gradcheck::noise2;
 use crate::kernels::packed::Bf16Unit as Unit;
-use crate::kernels::{Mask, Pool};
+use crate::kernels::{Mask, Threads};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use proptest::prelude::*;
 
@@ -188,7 +188,7 @@ fn the_number_of_threads_changes_no_bit() {
     let inputs = inputs([233, 233, 26]);
     for unit in Unit::available() {
         let with = |threads| {
-            let pool = Pool::new(threads).expect("a pool starts");
+            let pool = Threads::new(threads).expect("a pool starts");
             pool.run(|| whole(inputs.each_ref().map(|x| x.view()), &offsets, mask(0.1), Some(unit)))
         };
         let one = with(1);
