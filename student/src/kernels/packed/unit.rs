@@ -72,7 +72,7 @@ impl Unit {
     /// Returns how deep products are summed at once, in grains, so that both factors fit into the first-level cache.
     pub fn depth(self) -> usize {
         match self {
-            Unit::Native(_) => native::DEPTH,
+            Unit::Native(unit) => unit.depth(),
             Unit::Bf16(_) => bf16::DEPTH,
         }
     }

@@ -15,9 +15,6 @@ use super::tiles::SIDE;
 use crate::Real;
 use crate::kernels::vectorized;
 
-/// How deep products are summed at once: two pieces of 12 KB of `f32`, and the two that come next, fit into the first-level cache.
-pub(super) const DEPTH: usize = 96;
-
 /// One step along the depth of a strip.
 pub(crate) type Row<F> = [F; SIDE];
 

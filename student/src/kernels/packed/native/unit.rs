@@ -64,6 +64,17 @@ impl Unit {
         }
     }
 
+    /// Returns how deep products are summed at once: two pieces of `f32`, and the two that come next, fit into the first-level
+    /// cache.
+    pub fn depth(self) -> usize {
+        match self {
+            // Its tiles pass by all of the right piece, and the processors that have nothing wider have 32 KB.
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx2 => 64,
+            _ => 96,
+        }
+    }
+
     /// Lays a square out for an order: the depth goes from row to row.
     pub fn lay_out<F: Real>(self, square: &Square<F>, order: Order, block: &mut MaybeUninit<Square<F>>) {
         if order.runs_along_columns() {
@@ -96,7 +107,7 @@ impl Unit {
             Unit::Portable => vectorized(
                 #[inline(always)]
                 // SAFETY: four numbers are a vector everywhere; the lengths are the caller's promise.
-                || unsafe { multiply::<F, [F; 4], PORTABLE_ROWS, 2>(a, b, c, onto) },
+                || unsafe { multiply::<F, [F; 4], PORTABLE_ROWS, 0, 2>(a, b, c, onto) },
             ),
         }
     }
@@ -119,7 +130,7 @@ unsafe fn single<F: Real>(rows: &[Row<F>]) -> &[Row<f32>] {
 #[target_feature(enable = "avx512f,fma")]
 unsafe fn avx512(a: &[Row<f32>], b: &[Row<f32>], c: &mut Square<f32>, onto: Onto) {
     // SAFETY: the function is compiled for the vectors; the rest is the caller's promise.
-    unsafe { multiply::<f32, std::arch::x86_64::__m512, 8, 2>(a, b, c, onto) }
+    unsafe { multiply::<f32, std::arch::x86_64::__m512, 8, 0, 2>(a, b, c, onto) }
 }
 
 /// # Safety
@@ -128,5 +139,5 @@ unsafe fn avx512(a: &[Row<f32>], b: &[Row<f32>], c: &mut Square<f32>, onto: Onto
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(a: &[Row<f32>], b: &[Row<f32>], c: &mut Square<f32>, onto: Onto) {
     // SAFETY: as above.
-    unsafe { multiply::<f32, std::arch::x86_64::__m256, 4, 2>(a, b, c, onto) }
+    unsafe { multiply::<f32, std::arch::x86_64::__m256, 3, 2, 4>(a, b, c, onto) }
 }
