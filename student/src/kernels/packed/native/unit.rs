@@ -68,7 +68,7 @@ impl Unit {
     /// cache.
     pub fn depth(self) -> usize {
         match self {
-            // Its tiles pass by all of the right piece, and the processors that have nothing wider have 32 KB.
+            // Its tiles are as wide as a strip, and many processors that have nothing wider have 32 KB.
             #[cfg(target_arch = "x86_64")]
             Unit::Avx2 => 64,
             _ => 96,
@@ -138,6 +138,7 @@ unsafe fn avx512(a: &[Row<f32>], b: &[Row<f32>], c: &mut Square<f32>, onto: Onto
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(a: &[Row<f32>], b: &[Row<f32>], c: &mut Square<f32>, onto: Onto) {
+    // Twelve sums at a time: eight would keep two units of four cycles busy only if nothing were ever late.
     // SAFETY: as above.
     unsafe { multiply::<f32, std::arch::x86_64::__m256, 3, 2, 4>(a, b, c, onto) }
 }
